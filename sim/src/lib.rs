@@ -9,5 +9,8 @@ compile_error!(
 );
 
 pub mod draw;
+pub mod kernel;
+pub mod queue;
+pub mod time;
 
 pub use draw::{Domain, Draw, Seed};

@@ -1,0 +1,284 @@
+//! The connection between two nodes, seen from one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use env::{Channel, NetworkError};
+use tokio::sync::oneshot;
+
+use super::handle::Arrival;
+use super::{Body, NetEvent, Packet, StreamEnd};
+use crate::time::VirtualTime;
+use crate::world::{Event, NodeIndex, State};
+
+/// One node's view of its connection to one allowed peer.
+pub(crate) struct Session {
+    /// Agreed by both ends in the handshake; 0 while there is none.
+    pub id: u64,
+    pub up: bool,
+    /// The session id that this end is dialling with.
+    dialling: u64,
+    attempts: u32,
+    /// Changes whenever the session goes up or down: ticks of an earlier life are void.
+    life: u64,
+    heard: VirtualTime,
+    pub sent: VirtualTime,
+    /// Messages under way, per channel.
+    pub windows: BTreeMap<u16, u32>,
+    /// Messages taken by the listener since the last credit, per channel.
+    pub consumed: BTreeMap<u16, u32>,
+    /// Our requests that wait for an answer.
+    pub requests: BTreeMap<u64, PendingRequest>,
+    /// The peer's requests that we have not answered, per channel.
+    pub serving: BTreeMap<u16, u32>,
+    pub streams: BTreeMap<u64, StreamEnd>,
+    /// What goes out once the session is up.
+    pub backlog: Vec<Body>,
+}
+
+pub(crate) struct PendingRequest {
+    pub channel: Channel,
+    pub answer: oneshot::Sender<Result<Bytes, NetworkError>>,
+}
+
+impl Session {
+    fn new(life: u64, now: VirtualTime) -> Self {
+        Self {
+            id: 0,
+            up: false,
+            dialling: 0,
+            attempts: 0,
+            life,
+            heard: now,
+            sent: now,
+            windows: BTreeMap::new(),
+            consumed: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            serving: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            backlog: Vec::new(),
+        }
+    }
+}
+
+const DIAL_NS: u64 = 200_000_000;
+const MAX_DIAL_DOUBLINGS: u32 = 4;
+
+impl State {
+    pub(crate) fn net_start(&mut self, node: NodeIndex) {
+        self.net.forget(node);
+    }
+
+    pub(crate) fn net_crash(&mut self, node: NodeIndex) {
+        self.net.forget(node);
+        self.forget_held(node);
+    }
+
+    pub(crate) fn on_net(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Arrive(packet) => self.arrive(packet),
+            NetEvent::Tick { node, peer, incarnation, life } => {
+                let alive = self.nodes[node].lives(incarnation);
+                if alive && self.net.session(node, peer).is_some_and(|session| session.life == life) {
+                    self.tick(node, peer);
+                }
+            }
+        }
+    }
+
+    /// Makes `peers` the ones that `node` talks to.
+    pub(super) fn set_peers(&mut self, node: NodeIndex, peers: &BTreeSet<NodeIndex>) {
+        for peer in 0..self.net.ids.len() {
+            let known = self.net.ends[node].sessions[peer].is_some();
+            let wanted = peer != node && peers.contains(&peer);
+            if wanted && !known {
+                let life = self.net.number();
+                self.net.ends[node].sessions[peer] = Some(Session::new(life, self.now));
+                self.tick(node, peer);
+            } else if known && !wanted {
+                let id = self.net.session(node, peer).filter(|session| session.up).map(|session| session.id);
+                if let Some(id) = id {
+                    self.send_packet(node, peer, id, Body::Reset);
+                }
+                self.session_down(node, peer);
+                self.net.ends[node].sessions[peer] = None;
+            }
+        }
+    }
+
+    /// Dials, pings or gives up, and looks again later.
+    fn tick(&mut self, node: NodeIndex, peer: NodeIndex) {
+        let now = self.now;
+        let (idle_ns, keepalive_ns) = (self.net.config.idle_ms * 1_000_000, self.net.config.keepalive_ms * 1_000_000);
+        let dials = self.net.ids[node] < self.net.ids[peer];
+        let fresh = self.net.number();
+        let Some(session) = self.net.session(node, peer) else { return };
+        let mut send = None;
+        let wait = if session.up {
+            if now.since(session.heard) >= idle_ns {
+                return self.session_down(node, peer);
+            }
+            if now.since(session.sent) >= keepalive_ns {
+                send = Some((session.id, Body::Ping));
+            }
+            keepalive_ns
+        } else if dials {
+            if session.dialling == 0 {
+                session.dialling = fresh;
+            }
+            send = Some((session.dialling, Body::Dial));
+            session.attempts = (session.attempts + 1).min(MAX_DIAL_DOUBLINGS);
+            DIAL_NS << session.attempts
+        } else {
+            return;
+        };
+        let (life, incarnation) = (session.life, self.nodes[node].incarnation);
+        if let Some((id, body)) = send {
+            self.send_packet(node, peer, id, body);
+        }
+        self.schedule(now.after(wait), node, Event::Net(NetEvent::Tick { node, peer, incarnation, life }));
+    }
+
+    fn session_up(&mut self, node: NodeIndex, peer: NodeIndex, id: u64) {
+        let (now, life) = (self.now, self.net.number());
+        let Some(session) = self.net.session(node, peer) else { return };
+        session.id = id;
+        session.up = true;
+        session.dialling = 0;
+        session.attempts = 0;
+        session.life = life;
+        session.heard = now;
+        let backlog = std::mem::take(&mut session.backlog);
+        for body in backlog {
+            self.send_packet(node, peer, id, body);
+        }
+        self.tick(node, peer);
+        self.tell_connected(node);
+    }
+
+    /// Ends a session at one end and dials anew. What waited fails; what was only queued is lost.
+    fn session_down(&mut self, node: NodeIndex, peer: NodeIndex) {
+        let (now, life, id) = (self.now, self.net.number(), self.net.ids[peer]);
+        let Some(session) = self.net.session(node, peer) else { return };
+        let old = std::mem::replace(session, Session::new(life, now));
+        for request in old.requests.into_values() {
+            drop(request.answer.send(Err(NetworkError::Reset { peer: id })));
+        }
+        for mut stream in old.streams.into_values() {
+            stream.break_both();
+        }
+        self.tell_connected(node);
+        self.tick(node, peer);
+    }
+
+    /// Ends the session of `node` with `peer`, and says so to the peer.
+    pub(crate) fn reset_session(&mut self, node: NodeIndex, peer: NodeIndex) {
+        let id = self.net.session(node, peer).filter(|session| session.up).map(|session| session.id);
+        if let Some(id) = id {
+            self.send_packet(node, peer, id, Body::Reset);
+            self.session_down(node, peer);
+        }
+    }
+
+    fn tell_connected(&mut self, node: NodeIndex) {
+        let ids = &self.net.ids;
+        let end = &self.net.ends[node];
+        let up = end.sessions.iter().zip(ids).filter(|(session, _)| session.as_ref().is_some_and(|session| session.up));
+        let up: BTreeSet<_> = up.map(|(_, id)| *id).collect();
+        if **end.connected.borrow() != up {
+            end.connected.send_replace(Arc::new(up));
+        }
+    }
+
+    /// Sends `body` over the session, now or once it is up.
+    pub(super) fn send_over(&mut self, node: NodeIndex, peer: NodeIndex, body: Body) {
+        let Some(session) = self.net.session(node, peer) else { return };
+        if session.up {
+            let id = session.id;
+            self.send_packet(node, peer, id, body);
+        } else {
+            session.backlog.push(body);
+        }
+    }
+
+    /// A packet reached a living node.
+    pub(super) fn receive(&mut self, packet: Packet) {
+        let (node, peer, now) = (packet.to, packet.from, self.now);
+        let Some(session) = self.net.session(node, peer) else {
+            return self.lose(&packet, "not allowed");
+        };
+        match packet.body {
+            Body::Dial => {
+                if session.id != packet.session {
+                    if session.up {
+                        self.session_down(node, peer);
+                    }
+                    self.session_up(node, peer, packet.session);
+                }
+                self.send_packet(node, peer, packet.session, Body::Accept);
+            }
+            Body::Accept => {
+                if !session.up && session.dialling == packet.session {
+                    self.session_up(node, peer, packet.session);
+                }
+            }
+            Body::Reset => {
+                if session.up && session.id == packet.session {
+                    self.session_down(node, peer);
+                }
+            }
+            _ if !session.up || session.id != packet.session => {
+                self.lose(&packet, "no session");
+                self.send_packet(node, peer, packet.session, Body::Reset);
+            }
+            _ => {
+                session.heard = now;
+                self.dispatch(packet);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, packet: Packet) {
+        let (node, peer) = (packet.to, packet.from);
+        match packet.body {
+            Body::Dial | Body::Accept | Body::Reset | Body::Ping => {}
+            Body::Message { channel, body } => {
+                if !self.offer(node, peer, channel, Arrival::Message(body)) {
+                    self.send_over(node, peer, Body::MessageCredit { channel, count: 1 });
+                }
+            }
+            Body::MessageCredit { channel, count } => self.add_credit(node, peer, channel, count),
+            Body::Request { id, channel, body } => {
+                if !self.offer_request(node, peer, channel, id, body) {
+                    self.send_over(node, peer, Body::Answer { id, channel, body: None });
+                }
+            }
+            Body::Answer { id, body, .. } => {
+                let peer_id = self.net.ids[peer];
+                let pending = self.net.session(node, peer).and_then(|session| session.requests.remove(&id));
+                if let Some(PendingRequest { channel, answer }) = pending {
+                    let refused = NetworkError::Refused { peer: peer_id, channel: channel.label };
+                    drop(answer.send(body.ok_or(refused)));
+                }
+            }
+            Body::Open { stream, channel, preamble } => self.opened(node, peer, channel, stream, preamble),
+            Body::Frame { stream, number, frame } => self.on_frame(node, peer, stream, number, frame),
+            Body::Credit { stream, count } => self.on_credit(node, peer, stream, count),
+            Body::Break { stream, sending } => self.on_break(node, peer, stream, sending),
+        }
+    }
+
+    fn add_credit(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, count: u32) {
+        if let Some(window) = self.net.session(node, peer).and_then(|session| session.windows.get_mut(&channel)) {
+            *window = window.saturating_sub(count);
+        }
+    }
+
+    /// Gives the sender of a vanished message its place in the window back.
+    pub(super) fn return_credit(&mut self, packet: &Packet) {
+        if let Body::Message { channel, .. } = packet.body {
+            self.add_credit(packet.from, packet.to, channel, 1);
+        }
+    }
+}

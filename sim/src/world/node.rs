@@ -1,0 +1,93 @@
+//! One node: its clock, processor, disk and tasks.
+
+use std::collections::BTreeMap;
+
+use types::PeerId;
+
+use super::{NodeIndex, NodeSpec, Program, WorldConfig};
+use crate::clock::NodeClock;
+use crate::disk::Disk;
+use crate::draw::Seed;
+use crate::tasks::{RunQueue, Scopes};
+use crate::time::VirtualTime;
+
+/// A node's processor speed, in thousandths of the calibrated costs.
+const FULL_SPEED: u64 = 1_000;
+
+/// One machine with at most one living incarnation.
+pub(crate) struct Node {
+    pub name: String,
+    pub id: PeerId,
+    pub program: Program,
+    /// Counts starts; the first incarnation is 1.
+    pub incarnation: u32,
+    pub alive: bool,
+    pub paused: bool,
+    /// In the world's `ready` list, or waiting for the processor.
+    pub waiting: bool,
+    pub clock: NodeClock,
+    pub busy_until: VirtualTime,
+    /// The instant that the task being polled sees.
+    pub local: VirtualTime,
+    /// Processor time that the task being polled has charged.
+    pub charged_ns: u64,
+    /// Cost factor in thousandths: 1,000 is the calibrated speed, more is slower.
+    pub slowness: u64,
+    pub cores: Vec<VirtualTime>,
+    pub disk: Disk,
+    pub queue: RunQueue,
+    pub scopes: Scopes,
+    /// Blocks drawn from each entropy domain by this incarnation.
+    pub entropy: BTreeMap<&'static str, u64>,
+    /// Visits of each buggify site.
+    pub visits: BTreeMap<&'static str, u64>,
+}
+
+impl Node {
+    pub fn new(seed: Seed, index: NodeIndex, spec: NodeSpec, config: &WorldConfig) -> Self {
+        Self {
+            name: spec.name,
+            id: spec.id,
+            program: spec.program,
+            incarnation: 0,
+            alive: false,
+            paused: false,
+            waiting: false,
+            clock: NodeClock::default(),
+            busy_until: VirtualTime::ZERO,
+            local: VirtualTime::ZERO,
+            charged_ns: 0,
+            slowness: FULL_SPEED,
+            cores: vec![VirtualTime::ZERO; config.costs.cores as usize],
+            disk: Disk::new(seed, index as u64, config.disk),
+            queue: RunQueue::default(),
+            scopes: Scopes::default(),
+            entropy: BTreeMap::new(),
+            visits: BTreeMap::new(),
+        }
+    }
+
+    /// Becomes the next incarnation, at `now`.
+    pub fn begin(&mut self, now: VirtualTime) {
+        assert!(!self.alive, "a node has one living incarnation");
+        self.incarnation += 1;
+        self.alive = true;
+        self.waiting = false;
+        self.clock.restart(now);
+        self.busy_until = now;
+        self.local = now;
+        self.charged_ns = 0;
+        self.cores.fill(now);
+        self.entropy.clear();
+    }
+
+    /// Whether a handle of `incarnation` still reaches the world.
+    pub fn lives(&self, incarnation: u32) -> bool {
+        self.alive && self.incarnation == incarnation
+    }
+
+    /// What `ns` of calibrated work takes here.
+    pub fn slowed(&self, ns: u64) -> u64 {
+        ns.saturating_mul(self.slowness) / FULL_SPEED
+    }
+}
