@@ -3,10 +3,34 @@
 //! Not here: what a transaction means (`ledger`), how blocks are ordered (`consensus`), anything that reads a
 //! clock, a socket or a file.
 //!
-//! Modules in reading order: [`time`], [`peer`].
+//! Invariants:
+//! - Bytes from outside become values through [`decode()`] only: limited in size and depth, canonical, never a panic.
+//! - A number that counts one thing cannot be used for another, and all arithmetic on amounts is checked.
+//! - The voting power of a [`Committee`] is exactly 10,000.
+//!
+//! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
+//! [`voting_power`], [`certificate`].
 
+pub mod amount;
+pub mod certificate;
+pub mod committee;
+pub mod counter;
+pub mod decode;
+pub mod id;
 pub mod peer;
 pub mod time;
+pub mod voting_power;
 
+pub use amount::{AmountError, Rounding, SOMA, Shannons};
+pub use certificate::{Certificate, CertificateError, PowerAggregator};
+pub use committee::{Authority, Committee, CommitteeError};
+pub use counter::{AuthorityIndex, CheckpointSequence, CommitIndex, Epoch, ProtocolVersion, Round, Version};
+pub use crypto::{Address, Bitmap, Digest};
+pub use decode::{Bounded, DecodeError, decode, encode};
+pub use id::{
+    BlockDigest, ChainId, CheckpointDigest, CommitDigest, EffectsDigest, ObjectDigest, ObjectId,
+    TransactionDigest,
+};
 pub use peer::PeerId;
 pub use time::{Mono, UnixMillis};
+pub use voting_power::{VotingPower, voting_power};
