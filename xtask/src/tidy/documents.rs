@@ -1,4 +1,5 @@
-//! Whether a newcomer finds each box: the maps in README.md and ARCHITECTURE.md name every crate.
+//! Whether a newcomer finds each box: the maps in README.md and ARCHITECTURE.md name every crate, and ARCHITECTURE.md says
+//! what each dependency is for.
 
 use std::fs;
 
@@ -7,7 +8,7 @@ use crate::workspace::Workspace;
 
 const MAPS: &[&str] = &["README.md", "ARCHITECTURE.md"];
 
-/// Checks that each map has an entry for each package.
+/// Checks that each map has an entry for each package, and the table of dependencies one for each of those.
 pub fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for map in MAPS {
@@ -19,6 +20,36 @@ pub fn check(workspace: &Workspace) -> Vec<Finding> {
                 let fix = format!("add a line that begins with `{folder}` and says what it is");
                 findings.push(Finding::new("map", map, 1, what, fix));
             }
+        }
+    }
+    let read = |file: &str| fs::read_to_string(workspace.root.join(file)).unwrap_or_default();
+    findings.extend(unexplained(&read("Cargo.toml"), &read("ARCHITECTURE.md")));
+    findings
+}
+
+/// The dependencies that `manifest` shares among packages and `architecture` does not name.
+fn unexplained(manifest: &str, architecture: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut inside = false;
+    for (index, line) in manifest.lines().enumerate() {
+        if line.starts_with('[') {
+            inside = line == "[workspace.dependencies]";
+        }
+        let Some((name, value)) = line.split_once('=').filter(|_| inside) else {
+            continue;
+        };
+        let name = name.trim();
+        let ours = name.starts_with('#') || value.contains("path = ");
+        if !ours && !architecture.contains(&format!("`{name}`")) {
+            let what = format!("nothing says what {name} is for");
+            let fix = "add it to the table of dependencies in ARCHITECTURE.md, or remove it";
+            findings.push(Finding::new(
+                "dependency-table",
+                "Cargo.toml",
+                index + 1,
+                what,
+                fix,
+            ));
         }
     }
     findings
@@ -82,5 +113,13 @@ mod tests {
                 .to_string()
                 .starts_with("ARCHITECTURE.md:1: [map] the map has no entry for crates/env")
         );
+    }
+    #[test]
+    fn a_dependency_has_a_reason() {
+        let manifest = "[workspace]\na = 1\n[workspace.dependencies]\nenv = { path = \"env\" }\nserde = \"1\"\nbcs = \"1\"\n\
+                        [profile.dev]\nb = 1\n";
+        let findings = unexplained(manifest, "| `serde` | encodings |");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].rule, findings[0].line), ("dependency-table", 6));
     }
 }
