@@ -7,7 +7,7 @@ use crate::layers::{self, Layer};
 use crate::workspace::{Package, Workspace};
 
 /// A word that must not stand in code, unless a comment on its line or on the one above says
-/// `tidy: allow <rule>: <reason>`.
+/// `tidy: allow <rule>: <reason>`, or one anywhere says `tidy: allow <rule> in this file: <reason>`.
 struct Ban {
     rule: &'static str,
     word: &'static str,
@@ -76,11 +76,12 @@ const DEFINITION: &str = "crates/env/src/select.rs";
 pub fn check(workspace: &Workspace, file: &Path, text: &str) -> Vec<Finding> {
     let owner = owner(workspace, file);
     let name = owner.map(Package::short);
-    let bans: Vec<&Ban> = BANS
-        .iter()
-        .filter(|ban| ban.place.holds(workspace, file, owner))
-        .collect();
     let lines: Vec<&str> = text.lines().collect();
+    let holds = |ban: &&Ban| {
+        let whole_file = format!("{} in this file", ban.rule);
+        ban.place.holds(workspace, file, owner) && !lines.iter().any(|line| allows(line, &whole_file))
+    };
+    let bans: Vec<&Ban> = BANS.iter().filter(holds).collect();
     let mut findings = Vec::new();
     for (index, code) in source::code(text).iter().enumerate() {
         for ban in &bans {
@@ -275,6 +276,14 @@ mod tests {
             };
             assert_eq!(found("sim/src/a.rs", line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn an_exception_for_a_file_has_a_reason_and_one_rule() {
+        let text = "// tidy: allow os-rng in this file: the guard is shown what it has to catch\nOsRng\n\nOsRng\nstd::env\n";
+        assert_eq!(found("sim/src/a.rs", text), [(5, "std-env")]);
+        let text = "// tidy: allow os-rng in this file: yes\nOsRng\n";
+        assert_eq!(found("sim/src/a.rs", text), [(2, "os-rng")]);
     }
 
     #[test]
