@@ -59,7 +59,8 @@ pub fn forget_cargo(command: &mut Command) {
 
 /// Runs `command` to its end; an error says which one failed and how.
 pub fn check(command: &mut Command) -> anyhow::Result<()> {
-    let words: Vec<_> = std::iter::once(command.get_program())
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words: Vec<_> = std::iter::once(program)
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())
         .collect();

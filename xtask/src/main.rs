@@ -7,8 +7,8 @@
 //! - Every child gets `--cfg madsim`, also where an environment's RUSTFLAGS replaces the repository's own.
 //! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
 //!
-//! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`bench`], [`test`], [`tidy`],
-//! [`rocksdb`], [`ci`].
+//! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`bench`](mod@bench),
+//! [`test`](mod@test), [`tidy`], [`rocksdb`], [`ci`].
 
 mod bench;
 mod cargo;
