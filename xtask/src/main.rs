@@ -1,0 +1,93 @@
+//! What developers run: the simulator, the tests, the checks. Every workflow and script is one line that calls it.
+//!
+//! Not here: anything of the network. This crate uses none of ours; it builds them and runs their binaries.
+//!
+//! Invariants:
+//! - No build is ever `--workspace`: features would unify, and the simulator would get tokio's network and timers.
+//! - Every child gets `--cfg madsim`, also where an environment's RUSTFLAGS replaces the repository's own.
+//! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
+//!
+//! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`bench`](mod@bench),
+//! [`test`](mod@test), [`tidy`], [`rocksdb`], [`ci`].
+
+mod bench;
+mod cargo;
+mod ci;
+mod layers;
+mod rocksdb;
+mod sim;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "What developers run",
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the simulator and run it: `cargo xtask sim --seed 1`, `cargo xtask sim --help`
+    #[command(disable_help_flag = true)]
+    Sim(Forwarded),
+    /// The same as `sim replay`
+    #[command(disable_help_flag = true)]
+    Replay(Forwarded),
+    /// Run many seeds; for ten minutes unless the arguments say how many or how long
+    #[command(disable_help_flag = true)]
+    Swarm(Forwarded),
+    /// Run the tests and the doc tests
+    Test(test::Arguments),
+    /// Run everything that a change must pass, and stop at the first failure
+    Ci(ci::Arguments),
+    /// Build the benchmarks optimised and run them: `cargo xtask bench [NAME]`
+    #[command(disable_help_flag = true)]
+    Bench(Forwarded),
+    /// Check what no compiler checks: layers, the simulator's tree, banned words, files and documents
+    Tidy,
+}
+
+#[derive(clap::Args)]
+struct Forwarded {
+    /// Passed on as they are; a leading `--dev` builds the simulator without optimisation
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    arguments: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    match command {
+        Command::Sim(forwarded) => sim::run(&workspace, None, forwarded.arguments),
+        Command::Replay(forwarded) => sim::run(&workspace, Some("replay"), forwarded.arguments),
+        Command::Swarm(forwarded) => sim::swarm(&workspace, forwarded.arguments),
+        Command::Test(arguments) => test::run(&workspace, &arguments),
+        Command::Ci(arguments) => ci::run(&workspace, &arguments),
+        Command::Bench(forwarded) => bench::run(&workspace, forwarded.arguments),
+        Command::Tidy => tidy::run(&workspace),
+    }
+}
