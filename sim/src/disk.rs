@@ -13,13 +13,6 @@
 //! In reading order: [`profile`], [`fault`], `device` (lanes and group commit), `store` (versions and the log),
 //! `write`, `read`, [`crash`], [`event`].
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
-
-use env::storage::{Family, KeyRange, StorageError};
-
-use crate::{Domain, Draw, Seed};
-
 pub mod crash;
 mod device;
 pub mod event;
@@ -30,6 +23,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod write;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use env::storage::{Family, KeyRange, StorageError};
+
+use crate::{Domain, Draw, Seed};
 
 pub use crash::{CrashReport, StoreLoss, Survivors};
 pub use device::NEVER;

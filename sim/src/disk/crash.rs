@@ -15,7 +15,7 @@ pub enum Survivors {
     Nothing,
     /// A prefix, its length drawn for each store.
     Prefix,
-    /// All: the process died and the system lived.
+    /// All, as if the process died and the system lived (phantom writes come to light all the same).
     Everything,
 }
 

@@ -277,3 +277,26 @@ fn an_event_tells_what_was_done() {
         .event;
     assert_ne!(write.digest, other.digest);
 }
+
+#[test]
+fn the_stores_of_a_disk_lose_each_their_own_suffix() {
+    let mut kept = Vec::new();
+    for seed in 0..60 {
+        let mut bench = Bench::seeded(seed, STEADY);
+        let other = bench.disk.open(bench.now, "t", &[A]).result.unwrap();
+        for step in 0..2 {
+            let batch = put("x", &step.to_string());
+            bench.write(batch.clone(), Durability::Buffered).unwrap();
+            bench
+                .disk
+                .write(bench.now, other, batch, Durability::Buffered)
+                .result
+                .unwrap();
+        }
+        let report = bench.disk.crash(bench.now, Survivors::Prefix);
+        kept.push([report.stores[0].kept, report.stores[1].kept]);
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    assert_eq!(kept.len(), 9, "all pairs of prefixes: {kept:?}");
+}
