@@ -299,14 +299,14 @@ fn total(tallies: impl Iterator<Item = Tally>) -> Tally {
 
 #[test]
 fn what_a_barrier_covers_survives_and_the_rest_is_a_prefix() {
-    let tally = total((0..4_000).map(|seed| History::new(seed, OVERLAPPING).run(80, |_, _, _| {})));
+    let tally = total((0..2_000).map(|seed| History::new(seed, OVERLAPPING).run(80, |_, _, _| {})));
     assert!(
-        tally.crashes > 8_000 && tally.lost > 8_000,
+        tally.crashes > 4_000 && tally.lost > 4_000,
         "{} {}",
         tally.crashes,
         tally.lost
     );
-    assert!(tally.kept_some_of_many > 500 && tally.unanswered_kept > 500 && tally.reads_before_answers > 500);
+    assert!(tally.kept_some_of_many > 250 && tally.unanswered_kept > 250 && tally.reads_before_answers > 250);
 }
 
 #[test]
@@ -353,9 +353,9 @@ fn faults_that_take_time_or_answers_break_no_promise() {
             disk.clear(kind);
         }
     };
-    let tally = total((0..4_000).map(|seed| History::new(seed, OVERLAPPING).run(80, prepare)));
+    let tally = total((0..2_000).map(|seed| History::new(seed, OVERLAPPING).run(80, prepare)));
     assert!(
-        tally.crashes > 8_000 && tally.refused > 4_000,
+        tally.crashes > 4_000 && tally.refused > 2_000,
         "{} {}",
         tally.crashes,
         tally.refused
@@ -387,4 +387,36 @@ fn equal_calls_give_equal_disks() {
     };
     assert_eq!(run(5), run(5));
     assert_ne!(run(5).0, run(6).0);
+}
+
+#[test]
+fn what_a_crash_overtakes_is_there_whole_or_not_at_all() {
+    let mut batch = put("x", "1");
+    batch.put(B, &b"x"[..], &b"1"[..]);
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let after = |survivors| {
+            let mut bench = Bench::new(Profile::NVME);
+            let answer = bench.disk.write(bench.now, bench.id, batch.clone(), durability);
+            assert!(answer.at_ns > bench.now);
+            let loss = bench.crash(survivors);
+            bench.reopen().unwrap();
+            let other = bench.disk.get(bench.now, bench.id, B, b"x").result.unwrap();
+            (loss.unsynced, loss.kept, bench.words(), other)
+        };
+        let value = Some(Bytes::from_static(b"1"));
+        assert_eq!(after(Survivors::Everything), (1, 1, "x=1".into(), value));
+        assert_eq!(after(Survivors::Nothing), (1, 0, String::new(), None));
+    }
+}
+
+#[test]
+fn a_barrier_is_safe_from_the_instant_of_its_answer() {
+    for (early, after) in [(0, "x=1"), (1, "")] {
+        let mut bench = Bench::new(OVERLAPPING);
+        let answer = bench
+            .disk
+            .write(bench.now, bench.id, put("x", "1"), Durability::Synced);
+        bench.now = answer.at_ns - early;
+        assert_eq!(bench.crash_and_reopen(Survivors::Nothing), after);
+    }
 }
