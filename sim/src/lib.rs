@@ -8,6 +8,7 @@ compile_error!(
      unset RUSTFLAGS, or run `RUSTFLAGS=\"$RUSTFLAGS --cfg madsim\" cargo ...`"
 );
 
+pub mod disk;
 pub mod draw;
 pub mod kernel;
 pub mod queue;

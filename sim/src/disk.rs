@@ -1,0 +1,300 @@
+//! A simulated disk: pure, synchronous, without a clock. Who calls it says what time it is, in order, and delivers
+//! each answer at the time that the answer names.
+//!
+//! Not here: futures and dropped handles (the world wraps this into `env::Storage`), and files: a disk holds stores.
+//!
+//! Invariants:
+//! - An operation takes effect when it is called and is answered later. What a crash at some time leaves follows from
+//!   the times of the answers: a batch is safe from the moment at which a barrier behind it was answered.
+//! - A batch becomes visible at a drawn time between its call and its answer, never before the batches before it.
+//! - The same calls give the same answers. Every operation draws by (disk, store, number of the operation).
+//! - All of a disk is in its [`Disk`]: two nodes swap disks by `std::mem::swap`, after both have crashed.
+//!
+//! In reading order: [`profile`], [`fault`], `device` (lanes and group commit), `store` (versions and the log),
+//! `write`, `read`, [`crash`], [`event`].
+
+pub mod crash;
+mod device;
+pub mod event;
+pub mod fault;
+pub mod profile;
+mod read;
+mod store;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use env::storage::{Family, KeyRange, StorageError};
+
+use crate::{Domain, Draw, Seed};
+
+pub use crash::{CrashReport, StoreLoss, Survivors};
+pub use device::NEVER;
+pub use event::{DiskEvent, OperationKind, Outcome};
+pub use fault::{DiskFault, FaultKind, Harm, Repeat, Tear};
+pub use profile::{Latency, Profile, Recovery};
+pub use read::Snapshot;
+
+use device::{Device, transfer_ns};
+use event::Digest;
+use fault::Faults;
+use store::Store;
+
+/// The disk of one node. It outlives the node's crashes.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    seed: Seed,
+    number: u64,
+    profile: Profile,
+    faults: Faults,
+    device: Device,
+    stores: Vec<Store>,
+    by_name: BTreeMap<Box<str>, u32>,
+    /// The latest time that was told.
+    now: u64,
+}
+
+/// An opening of a store. It is worth nothing after the store was closed or the node crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoreId {
+    disk: u64,
+    store: u32,
+    opening: u64,
+}
+
+/// What an operation answers, and when.
+#[derive(Clone, Debug)]
+pub struct Answer<T> {
+    /// What.
+    pub result: Result<T, StorageError>,
+    /// When; [`NEVER`] if the caller waits in vain. If the node crashes first, nothing is answered.
+    pub at_ns: u64,
+    /// For the trace.
+    pub event: DiskEvent,
+}
+
+/// One operation on its way through the disk.
+struct Call {
+    kind: OperationKind,
+    now: u64,
+    store: u32,
+    bytes: u64,
+    digest: u64,
+}
+
+impl Call {
+    fn new(kind: OperationKind, now: u64, store: u32) -> Self {
+        Self {
+            kind,
+            now,
+            store,
+            bytes: 0,
+            digest: 0,
+        }
+    }
+
+    fn answer<T>(self, result: Result<T, StorageError>, at_ns: u64) -> Answer<T> {
+        let event = DiskEvent {
+            kind: self.kind,
+            outcome: Outcome::of(&result),
+            store: self.store,
+            bytes: self.bytes,
+            digest: self.digest,
+            latency_ns: if at_ns == NEVER { NEVER } else { at_ns - self.now },
+        };
+        Answer { result, at_ns, event }
+    }
+}
+
+impl Disk {
+    /// An empty disk. `number` tells disks of one run apart: the node that has it first.
+    pub fn new(seed: Seed, number: u64, profile: Profile) -> Self {
+        Self {
+            seed,
+            number,
+            profile,
+            faults: Faults::default(),
+            device: Device::default(),
+            stores: Vec::new(),
+            by_name: BTreeMap::new(),
+            now: 0,
+        }
+    }
+
+    /// Opens or creates a store. The families of earlier openings are kept.
+    pub fn open(&mut self, now_ns: u64, name: &str, families: &[Family]) -> Answer<StoreId> {
+        self.arrive(now_ns);
+        let store = self.find_or_create(name);
+        let mut call = Call::new(OperationKind::Open, now_ns, store);
+        call.digest = {
+            let mut digest = Digest::default();
+            digest.add(name.as_bytes());
+            families
+                .iter()
+                .for_each(|family| digest.add(family.name().as_bytes()));
+            digest.get()
+        };
+        let mut draw = self.draw(store);
+        let log_bytes = self.stores[store as usize].log_bytes();
+        let ns = self
+            .profile
+            .open
+            .draw(&mut draw)
+            .saturating_add(self.transfer_ns(log_bytes));
+        let at = self.answered_at(now_ns.saturating_add(self.faults.slowed(ns)));
+        if let Err(error) = self.may_open(store) {
+            return call.answer(Err(error), at);
+        }
+        let (writeback, opened) = (self.profile.writeback_bytes, &mut self.stores[store as usize]);
+        opened.advance(now_ns, writeback);
+        opened.reopen();
+        opened.reach(families);
+        opened.openings += 1;
+        opened.opening = Some(opened.openings);
+        let id = StoreId {
+            disk: self.number,
+            store,
+            opening: opened.openings,
+        };
+        let at = at.max(opened.visible_at);
+        call.answer(Ok(id), at)
+    }
+
+    fn may_open(&mut self, store: u32) -> Result<(), StorageError> {
+        let opened = &self.stores[store as usize];
+        let name = || String::from(&*opened.name);
+        if opened.opening.is_some() {
+            return Err(StorageError::Locked { store: name() });
+        }
+        let damage = if self.faults.has(FaultKind::CorruptOpen) {
+            Some("the manifest does not match its checksum")
+        } else {
+            opened.damage
+        };
+        if let Some(damage) = damage {
+            return Err(corrupt(&opened.name, damage));
+        }
+        if self.faults.has(FaultKind::ReadOnly) {
+            return Err(io(&opened.name, "read-only file system"));
+        }
+        if self.bytes() >= self.faults.limit_bytes() {
+            return Err(StorageError::Full { store: name() });
+        }
+        if self.faults.strikes(FaultKind::ReadError) {
+            return Err(io(&self.stores[store as usize].name, "input/output error"));
+        }
+        Ok(())
+    }
+
+    /// Closes a store without a barrier. Batches that were handed over are still written. A store that is not open
+    /// by this handle is left alone.
+    pub fn close(&mut self, id: StoreId) {
+        if let Some(store) = self.opened(id) {
+            self.stores[store].opening = None;
+        }
+    }
+
+    /// Lets something be wrong from now on, in place of an earlier fault of its kind.
+    pub fn apply(&mut self, fault: DiskFault) {
+        if fault == DiskFault::Wipe {
+            self.stores.iter_mut().for_each(Store::wipe);
+        } else {
+            self.faults.set(fault);
+        }
+    }
+
+    /// Ends the fault of this kind. False if there is none. What it did is not undone.
+    pub fn clear(&mut self, kind: FaultKind) -> bool {
+        self.faults.clear(kind)
+    }
+
+    /// What is wrong, in the order of the kinds.
+    pub fn faults(&self) -> impl Iterator<Item = &DiskFault> {
+        self.faults.iter()
+    }
+
+    /// Bytes of keys and values stored, with those on their way.
+    pub fn bytes(&self) -> u64 {
+        self.stores.iter().map(Store::bytes).sum()
+    }
+
+    /// Bytes held only to be able to take batches back: bounded per store by the profile's `writeback_bytes`, one
+    /// batch, and what is on its way.
+    pub fn log_bytes(&self) -> u64 {
+        self.stores.iter().map(Store::log_bytes).sum()
+    }
+
+    /// Time is told in order.
+    fn arrive(&mut self, now: u64) {
+        assert!(self.now <= now, "a disk is used in the order of time");
+        self.now = now;
+    }
+
+    fn find_or_create(&mut self, name: &str) -> u32 {
+        if let Some(store) = self.by_name.get(name) {
+            return *store;
+        }
+        let store = u32::try_from(self.stores.len()).expect("a disk has few stores");
+        self.stores.push(Store::new(name));
+        self.by_name.insert(name.into(), store);
+        store
+    }
+
+    /// Where the store is, if it is open by this handle.
+    fn opened(&self, id: StoreId) -> Option<usize> {
+        let store = self.stores.get(id.store as usize)?;
+        (id.disk == self.number && store.opening == Some(id.opening)).then_some(id.store as usize)
+    }
+
+    /// What the next operation of a store draws from.
+    fn draw(&mut self, store: u32) -> Draw {
+        let operations = &mut self.stores[store as usize].operations;
+        *operations += 1;
+        self.seed
+            .draw(Domain::Disk, self.number, u64::from(store), *operations)
+    }
+
+    fn transfer_ns(&self, bytes: u64) -> u64 {
+        if bytes == 0 {
+            return 0;
+        }
+        transfer_ns(bytes, self.faults.bandwidth(self.profile.bytes_per_second))
+    }
+
+    /// When what is done at `at` is answered.
+    fn answered_at(&mut self, at: u64) -> u64 {
+        if self.faults.none() {
+            return at;
+        }
+        if self.faults.has(FaultKind::Hang) {
+            return NEVER;
+        }
+        let until = self.faults.stalled_until();
+        self.device.hold(until);
+        at.max(until)
+    }
+}
+
+fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (
+        range.start.as_ref().map(|key| &key[..]),
+        range.end.as_ref().map(|key| &key[..]),
+    )
+}
+
+fn corrupt(store: &str, detail: &str) -> StorageError {
+    StorageError::Corrupt {
+        store: store.into(),
+        detail: detail.into(),
+    }
+}
+
+fn io(store: &str, detail: &str) -> StorageError {
+    StorageError::Io {
+        store: store.into(),
+        detail: detail.into(),
+    }
+}
