@@ -9,5 +9,6 @@ compile_error!(
 );
 
 pub mod draw;
+pub mod trace;
 
 pub use draw::{Domain, Draw, Seed};
