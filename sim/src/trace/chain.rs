@@ -103,16 +103,7 @@ pub fn first_divergence(left: &Ladder, right: &Ladder) -> Option<Range<u64>> {
 
 /// The chain after `record`, whose name has tag `tag`, if it is `chain` before.
 pub(super) fn link(chain: Chain, record: &Record, tag: u32) -> Chain {
-    Chain(link_bytes(chain.0, record.cause, &record.local_bytes(tag)))
-}
-
-#[inline]
-fn link_bytes(chain: u128, cause: u32, local: &[u8; LOCAL]) -> u128 {
-    let mut bytes = [0; 20 + LOCAL];
-    bytes[..16].copy_from_slice(&chain.to_le_bytes());
-    bytes[16..20].copy_from_slice(&cause.to_le_bytes());
-    bytes[20..].copy_from_slice(local);
-    xxh3_128(&bytes)
+    Chain(xxh3_128(&record.hashed(chain.0, tag)))
 }
 
 /// What a node alone contributes to the hashes.
@@ -146,18 +137,23 @@ impl Hasher {
     /// Adds `record`, whose name has tag `tag`.
     #[inline]
     pub(super) fn push(&mut self, record: &Record, tag: u32) {
-        let local = record.local_bytes(tag);
-        self.chain = link_bytes(self.chain, record.cause, &local);
+        let bytes = record.hashed(self.chain, tag);
+        self.chain = xxh3_128(&bytes);
 
         let index = usize::from(record.node.wrapping_add(1));
         if index >= self.nodes.len() {
             self.nodes.resize(index + 1, NodeChains::default());
         }
         let node = &mut self.nodes[index];
-        node.head = xxh3_64_with_seed(&local, node.head);
+        node.head = xxh3_64_with_seed(&bytes[LOCAL], node.head);
         if record.kind == Kind::Protocol {
             // Name, numbers and digest; neither time nor incarnation nor the order among nodes.
-            node.semantic = xxh3_64_with_seed(&local[8..36], node.semantic);
+            let fact = Record {
+                time: 0,
+                incarnation: 0,
+                ..*record
+            };
+            node.semantic = xxh3_64_with_seed(&fact.hashed(0, tag)[LOCAL], node.semantic);
         }
 
         self.events += 1;

@@ -16,6 +16,7 @@ pub struct Trace<R> {
     input: R,
     header: Header,
     level: Level,
+    window: Range<u64>,
     names: Names,
     blocks: Vec<BlockAt>,
     end: Option<(Ladder, Footer)>,
@@ -114,6 +115,7 @@ impl<R: Read + Seek> Trace<R> {
             input: frames.input,
             header: preamble.header,
             level: preamble.level,
+            window: preamble.window,
             names,
             blocks,
             end,
@@ -169,6 +171,24 @@ impl<R: Read + Seek> Trace<R> {
         Ok(found.ok().map(|index| entries[index]))
     }
 
+    /// The first kept event at or after `seq`.
+    pub(super) fn at_or_after(&mut self, seq: u64) -> Result<Option<Entry>, Error> {
+        let index = self.block_of(seq);
+        for index in [index, index + 1] {
+            let entries = self.block(index)?;
+            let place = entries.partition_point(|entry| entry.seq < seq);
+            if let Some(entry) = entries.get(place) {
+                return Ok(Some(*entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether this trace would keep `entry`.
+    pub(super) fn keeps(&self, entry: &Entry) -> bool {
+        super::recorder::keeps(self.level, &self.window, entry.seq, entry.record.kind)
+    }
+
     /// The payload of event `seq`, if it was kept.
     pub fn payload(&mut self, seq: u64) -> Result<Option<Vec<u8>>, Error> {
         let block = self.load(self.block_of(seq))?;
@@ -202,8 +222,8 @@ impl<R: Read + Seek> Trace<R> {
     pub fn verify(&mut self) -> Result<u64, Error> {
         let mut hasher = Hasher::default();
         let mut kept = 0;
+        let names = self.names.clone();
         for index in 0..self.blocks.len() {
-            let names = self.names.clone();
             for entry in self.block(index)? {
                 hasher.push(&entry.record, names.tag(entry.record.name));
                 kept += 1;

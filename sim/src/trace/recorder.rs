@@ -35,6 +35,12 @@ impl Default for Options {
     }
 }
 
+/// Whether a trace of `level` with `window` keeps event `seq`.
+#[inline]
+pub(super) fn keeps(level: Level, window: &Range<u64>, seq: u64, kind: Kind) -> bool {
+    kind.level() <= level || (kind.level() <= Level::L2 && window.contains(&seq))
+}
+
 /// Takes every event of one run, hashes all of them and keeps those that its [`Options`] ask for.
 ///
 /// The calls must not depend on the options: the hashes of one run are then the same at every level.
@@ -98,8 +104,7 @@ impl Recorder {
         self.hasher.push(&record, self.names.tag(record.name));
         let slot = usize::try_from(seq & self.mask).expect("a ring fits in memory");
         self.ring[slot] = record;
-        let kept = record.kind.level();
-        if kept <= self.level || (kept <= Level::L2 && self.window.contains(&seq)) {
+        if keeps(self.level, &self.window, seq, record.kind) {
             self.keep(Entry { seq, record }, payload, before);
         }
         seq
