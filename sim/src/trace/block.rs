@@ -14,6 +14,9 @@ use super::{Chain, Entry, Kind, Name, Record};
 /// The most events in a block.
 pub(super) const BLOCK: usize = 4096;
 
+/// No sequence number in a file reaches this, so that sums with one cannot overflow.
+const SEQ_END: u64 = 1 << 62;
+
 /// Columns of a block, in the order of the file.
 #[derive(Clone, Copy)]
 enum Column {
@@ -198,7 +201,8 @@ impl Head {
             time = time.wrapping_add(step.checked_mul(unit)?);
             let shape = shapes.get(columns[Column::Shape as usize].length()?)?;
             let mut entry = decode_entry(*shape, &model, columns, self.seq)?;
-            if index == 0 && (entry.seq != self.seq || step != 0) {
+            let is_start = entry.seq == self.seq && step == 0;
+            if entry.seq >= SEQ_END || (index == 0 && !is_start) {
                 return None;
             }
             entry.record.time = time;
@@ -430,6 +434,52 @@ mod tests {
                 prop_assert!(block.entries.is_sorted_by(|a, b| a.seq < b.seq));
             }
         }
+    }
+
+    /// A block's bytes with its columns changed before they were compressed.
+    fn with_columns(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut cursor = Cursor(bytes);
+        let head = Head::read(&mut cursor).unwrap();
+        let mut raw = lz4_flex::block::decompress(cursor.0, head.raw).unwrap();
+        change(&mut raw);
+        let mut wrong = bytes[..50].to_vec();
+        put_varint(&mut wrong, raw.len() as u64);
+        wrong.extend(lz4_flex::block::compress(&raw));
+        wrong
+    }
+
+    proptest! {
+        #[test]
+        fn wrong_columns_are_decoded_without_panic(
+            block in blocks(),
+            flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let bytes = block.encode();
+            prop_assert_eq!(&with_columns(&bytes, |_| ()), &bytes);
+            let wrong = with_columns(&bytes, |raw| {
+                for (index, byte) in flips {
+                    let index = index.index(raw.len());
+                    raw[index] = byte;
+                }
+            });
+            if let Ok(block) = Block::decode(&wrong, 5) {
+                prop_assert!(block.entries.is_sorted_by(|a, b| a.seq < b.seq));
+                prop_assert_eq!(Block::decode(&block.encode(), 5), Ok(block));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_number_beyond_all_runs_is_refused() {
+        let block = |seq| Block {
+            entries: vec![Entry {
+                seq,
+                record: Record::new(0, 0, Kind::Send),
+            }],
+            ..Block::default()
+        };
+        assert!(Block::decode(&block(SEQ_END - 1).encode(), 1).is_ok());
+        assert!(Block::decode(&block(u64::MAX).encode(), 1).is_err());
     }
 
     #[test]

@@ -314,6 +314,54 @@ proptest! {
     }
 }
 
+/// Does everything that can be done with a file.
+fn use_all(bytes: &[u8], other: &[u8]) -> Result<(), Error> {
+    let mut trace = Trace::from_bytes(bytes)?;
+    let mut other = Trace::from_bytes(other)?;
+    let done = [
+        trace.verify().map(drop),
+        diff(&mut trace, &mut other, 5).map(drop),
+        diff(&mut other, &mut trace, 5).map(drop),
+        view(&mut trace).map(drop),
+        ndjson(&mut trace, &mut Vec::new()),
+        perfetto(&mut trace, &mut Vec::new()),
+        trace.read(7..900, 100).map(drop),
+    ];
+    done.into_iter().collect()
+}
+
+#[test]
+fn a_forged_file_with_right_checksums_makes_nothing_panic() {
+    let window = 50..120;
+    let bytes = file(
+        Options {
+            window,
+            ..options(Level::L1)
+        },
+        7,
+        4,
+        300,
+    );
+    use_all(&bytes, &bytes).unwrap();
+    let (mut offset, mut tags, mut refused) = (12, Vec::new(), 0);
+    while offset < bytes.len() {
+        let length = u32::from_le_bytes(bytes[offset + 1..offset + 5].try_into().unwrap()) as usize;
+        let body = offset + writer::FRAME_HEAD..offset + writer::FRAME_HEAD + length;
+        tags.push(bytes[offset]);
+        for at in body.clone().step_by(11) {
+            let mut forged = bytes.clone();
+            forged[at] ^= 1 << (at % 8);
+            let sum = writer::checksum(forged[offset], &forged[body.clone()]);
+            forged[offset + 5..body.start].copy_from_slice(&sum.to_le_bytes());
+            refused += u32::from(use_all(&forged, &bytes).is_err());
+        }
+        offset = body.end;
+    }
+    tags.dedup();
+    assert_eq!(tags.escape_ascii().to_string(), "HNBNBLF");
+    assert!(refused > 100, "{refused}");
+}
+
 /// A ladder of `common` records and `extra` others that bear `mark`.
 fn ladder(common: u64, mark: u64, extra: u64) -> Ladder {
     let mut recorder = Recorder::new(header(1), Options::default(), None);
