@@ -523,6 +523,29 @@ fn a_shorter_run_differs_where_it_ends() {
 }
 
 #[test]
+fn a_cut_file_differs_in_what_it_has_and_not_where_it_ends() {
+    let [same, other] = [None, Some(3000)].map(|perturb| {
+        file(
+            Options {
+                perturb,
+                ..options(Level::L2)
+            },
+            7,
+            4,
+            10_000,
+        )
+    });
+    let mut whole = Trace::from_bytes(&same).unwrap();
+    let second = usize::try_from(whole.blocks()[1].offset).unwrap();
+    let mut cut = Trace::from_bytes(&same[..second + 100]).unwrap();
+    for found in [diff(&mut whole, &mut cut, 3), diff(&mut cut, &mut whole, 3)] {
+        assert!(matches!(found.unwrap(), Comparison::NotKept(range) if range.start == 4096));
+    }
+    let mut cut = Trace::from_bytes(&other[..second + 100]).unwrap();
+    assert!(matches!(diff(&mut whole, &mut cut, 3).unwrap(), Comparison::At(found) if found.seq == 3000));
+}
+
+#[test]
 fn ndjson_has_a_line_per_event() {
     let bytes = file(options(Level::L2), 7, 4, 1000);
     let all = entries(&bytes);
