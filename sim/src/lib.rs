@@ -13,5 +13,6 @@ pub mod draw;
 pub mod kernel;
 pub mod queue;
 pub mod time;
+pub mod trace;
 
 pub use draw::{Domain, Draw, Seed};
