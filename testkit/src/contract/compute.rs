@@ -1,0 +1,99 @@
+//! The contract of [`Compute`]. Each clause takes one environment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use env::{Compute, Cost, CostKind, Env, Scope, Spawner};
+
+use super::soon;
+
+/// All clauses of the contract of `env::Compute`, as tests.
+#[macro_export]
+macro_rules! compute_contract {
+    ($run:path) => {
+        $crate::__clauses!($run, compute:
+            a_job_yields_its_value
+            jobs_beyond_the_queue_wait_their_turn
+            a_job_dropped_before_its_start_does_not_run
+            tasks_share_the_pool
+            a_charge_changes_nothing_that_a_task_can_see);
+    };
+}
+
+const COST: Cost = Cost::new(CostKind::HashByte, 1);
+
+/// The value of a job comes back, whatever the job's cost says.
+pub async fn a_job_yields_its_value<E: Env>(env: E) {
+    for units in [0, 1, 1_000] {
+        let job = env
+            .compute()
+            .run(Cost::new(CostKind::HashByte, units), move || units + 1);
+        assert_eq!(soon(&env, "a job", job).await, Ok(units + 1));
+    }
+}
+
+/// However many jobs are asked for at once, each runs once.
+pub async fn jobs_beyond_the_queue_wait_their_turn<E: Env>(env: E) {
+    const JOBS: usize = 5_000;
+    let ran = Arc::new(AtomicUsize::new(0));
+    let scope = env.spawner().scope("jobs");
+    let tasks: Vec<_> = (0..JOBS)
+        .map(|index| {
+            let (compute, ran) = (env.compute().clone(), Arc::clone(&ran));
+            scope.spawn("job", async move {
+                compute
+                    .run(COST, move || {
+                        ran.fetch_add(1, Ordering::SeqCst);
+                        index
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for (index, task) in tasks.into_iter().enumerate() {
+        assert_eq!(soon(&env, "a job", task).await, Ok(Ok(index)));
+    }
+    assert_eq!(ran.load(Ordering::SeqCst), JOBS);
+}
+
+/// A future that was never polled has started nothing.
+pub async fn a_job_dropped_before_its_start_does_not_run<E: Env>(env: E) {
+    let ran = Arc::new(AtomicUsize::new(0));
+    for _ in 0..100 {
+        let ran = Arc::clone(&ran);
+        drop(
+            env.compute()
+                .run(COST, move || ran.fetch_add(1, Ordering::SeqCst)),
+        );
+    }
+    assert_eq!(soon(&env, "a job", env.compute().run(COST, || ())).await, Ok(()));
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+}
+
+/// A job that a task waits for does not keep another task's job from its end.
+pub async fn tasks_share_the_pool<E: Env>(env: E) {
+    let scope = env.spawner().scope("sharers");
+    let mut tasks = Vec::new();
+    for task in 0..4_u64 {
+        let compute = env.compute().clone();
+        tasks.push(scope.spawn("sharer", async move {
+            let mut sum = 0;
+            for step in 0..50 {
+                sum += compute
+                    .run(COST, move || task * step)
+                    .await
+                    .expect("the pool is open");
+            }
+            sum
+        }));
+    }
+    for (task, handle) in (0..).zip(tasks) {
+        assert_eq!(soon(&env, "a task", handle).await, Ok(task * 49 * 50 / 2));
+    }
+}
+
+/// Stating a cost is no more than that.
+pub async fn a_charge_changes_nothing_that_a_task_can_see<E: Env>(env: E) {
+    env.compute().charge(Cost::new(CostKind::Ed25519Verify, 3));
+    assert_eq!(soon(&env, "a job", env.compute().run(COST, || 1)).await, Ok(1));
+}

@@ -1,0 +1,8 @@
+//! What tests are written with.
+//!
+//! Not here: any implementation of an environment. What waits in here waits on the environment it is given, so the
+//! same code runs on a real machine and inside the simulator.
+//!
+//! Modules: [`contract`], one suite per environment trait.
+
+pub mod contract;
