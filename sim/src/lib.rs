@@ -8,11 +8,21 @@ compile_error!(
      unset RUSTFLAGS, or run `RUSTFLAGS=\"$RUSTFLAGS --cfg madsim\" cargo ...`"
 );
 
+pub mod clock;
+pub mod costs;
 pub mod disk;
 pub mod draw;
+pub mod handle;
+pub mod hosts;
 pub mod kernel;
+pub mod network;
+pub mod oracle;
+pub mod plan;
 pub mod queue;
+pub mod storage;
+mod tasks;
 pub mod time;
 pub mod trace;
+pub mod world;
 
 pub use draw::{Domain, Draw, Seed};

@@ -29,6 +29,10 @@ use crate::tasks::{Policy, Runnable, Woken};
 use crate::time::VirtualTime;
 use crate::trace::{Kind, Name, Record, Recorder};
 
+/// Called with the number of records and the virtual nanoseconds so far, whenever a node gets a turn: a watcher
+/// outside sees that the run still moves.
+pub type Pulse = Box<dyn Fn(u64, u64) + Send>;
+
 /// The number of a node, from 0.
 pub type NodeIndex = usize;
 
@@ -113,7 +117,7 @@ pub(crate) struct State {
     /// The record that caused what happens now.
     pub cause: Option<u64>,
     pub names: Names,
-    pub heartbeat: crate::worker::Heartbeat,
+    pub pulse: Pulse,
     scratch: Vec<Runnable>,
     ties: u64,
 }
@@ -138,7 +142,7 @@ impl World {
         config: WorldConfig,
         specs: Vec<NodeSpec>,
         recorder: Recorder,
-        heartbeat: crate::worker::Heartbeat,
+        pulse: Pulse,
     ) -> Arc<Self> {
         let ids: Vec<PeerId> = specs.iter().map(|spec| spec.id).collect();
         let nodes: Vec<Node> =
@@ -157,7 +161,7 @@ impl World {
             sites: BTreeMap::new(),
             cause: None,
             names: Names { tasks: BTreeMap::new(), drops: BTreeMap::new() },
-            heartbeat,
+            pulse,
             scratch: Vec::new(),
             ties: 0,
             nodes,

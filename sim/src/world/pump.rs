@@ -117,7 +117,7 @@ impl<K: Kernel> Pump<'_, K> {
     async fn give_turn(&self, node: NodeIndex, incarnation: u32) {
         let now = {
             let state = self.world.lock();
-            state.heartbeat.beat(state.recorder.next_seq());
+            (state.pulse)(state.recorder.next_seq(), state.now.as_nanos());
             state.now
         };
         self.kernel.advance_to(now.elapsed());
