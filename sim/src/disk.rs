@@ -227,6 +227,12 @@ impl Disk {
         self.stores.iter().map(Store::log_bytes).sum()
     }
 
+    /// The latest time that was told: a later call must not be earlier. A node's clock runs a little ahead of the
+    /// world's while its processor is busy, so the world asks.
+    pub fn now_ns(&self) -> u64 {
+        self.now
+    }
+
     /// Time is told in order.
     fn arrive(&mut self, now: u64) {
         assert!(self.now <= now, "a disk is used in the order of time");

@@ -24,10 +24,12 @@ pub enum Fact<'a> {
         /// When.
         at: VirtualTime,
     },
-    /// From here on a node may have lost what it had made durable, without knowing it.
-    Amnesia {
+    /// From here on a node may have lost what it had made durable.
+    Damaged {
         /// Which node.
         node: NodeIndex,
+        /// Whether it is not even told: it may contradict what it said before.
+        unnoticed: bool,
     },
     /// A node said something of itself.
     Said {

@@ -277,8 +277,9 @@ impl State {
             Action::ClockStep { node, ms } => self.nodes[*node].clock.step(now, *ms),
             Action::ClockRepair { node } => self.nodes[*node].clock.repair(now),
             Action::Disk { node, fault } => {
-                if fault.harm() == Harm::Amnesia {
-                    self.tell(&Fact::Amnesia { node: *node });
+                let harm = fault.kind().harm();
+                if harm >= Harm::Damage {
+                    self.tell(&Fact::Damaged { node: *node, unnoticed: harm == Harm::Amnesia });
                 }
                 self.nodes[*node].disk.apply(*fault);
             }
@@ -287,7 +288,7 @@ impl State {
             }
             Action::SwapDisks { a, b } => {
                 for node in [*a, *b] {
-                    self.tell(&Fact::Amnesia { node });
+                    self.tell(&Fact::Damaged { node, unnoticed: true });
                 }
                 if a != b {
                     let (low, high) = ((*a).min(*b), (*a).max(*b));

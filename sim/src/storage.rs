@@ -48,7 +48,7 @@ impl NodeHandle {
     fn submit<T>(&self, question: impl FnOnce(&mut crate::disk::Disk, u64) -> Answer<T>) -> Option<(Answer<T>, u64)> {
         let node = self.node();
         self.with(|state| {
-            let local = state.nodes[node].local.as_nanos();
+            let local = state.nodes[node].local.as_nanos().max(state.nodes[node].disk.now_ns());
             let answer = question(&mut state.nodes[node].disk, local);
             let seq = state.note_disk(Kind::DiskStart, node, &answer.event);
             (answer, seq)

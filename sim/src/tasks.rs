@@ -188,8 +188,4 @@ impl Scopes {
         self.scopes.clear();
         std::mem::take(&mut self.tasks).into_values().map(|(_, task)| task).collect()
     }
-
-    pub fn len(&self) -> usize {
-        self.tasks.len()
-    }
 }

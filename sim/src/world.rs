@@ -16,7 +16,8 @@ use std::task::Waker;
 use types::PeerId;
 
 pub(crate) use self::node::Node;
-pub use self::pump::{End, run};
+pub use self::pump::End;
+pub(crate) use self::pump::run;
 use crate::costs::Costs;
 use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
@@ -192,12 +193,6 @@ impl State {
     pub fn note(&mut self, kind: Kind, node: NodeIndex, name: Name, a: u64, b: u64) -> u64 {
         let record = self.record_of(kind, node, name, a, b);
         self.recorder.record(record)
-    }
-
-    /// As [`note`](Self::note), with a payload.
-    pub fn note_payload(&mut self, kind: Kind, node: NodeIndex, a: u64, payload: &[u8]) -> u64 {
-        let record = self.record_of(kind, node, Name::NONE, a, payload.len() as u64);
-        self.recorder.record_payload(record, payload)
     }
 
     pub fn record_of(&self, kind: Kind, node: NodeIndex, name: Name, a: u64, b: u64) -> Record {

@@ -41,6 +41,20 @@ pub enum OperationKind {
     Sync,
 }
 
+impl OperationKind {
+    /// Its name in traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Get => "get",
+            Self::Scan => "scan",
+            Self::Snapshot => "snapshot",
+            Self::Write => "write",
+            Self::Sync => "sync",
+        }
+    }
+}
+
 /// How an operation ended: `Done`, or the error of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

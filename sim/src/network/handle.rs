@@ -1,6 +1,6 @@
 //! [`env::Network`] over the simulated sessions: messages, requests, listeners.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -335,7 +335,7 @@ impl State {
         if let Some(serving) = current.serving.get_mut(&channel.id) {
             *serving = serving.saturating_sub(1);
         }
-        self.send_over(node, peer, Body::Answer { id, channel: channel.id, body });
+        self.send_over(node, peer, Body::Answer { id, body });
     }
 
     /// Counts a message that the listener took, and returns credit to its sender from time to time.

@@ -30,7 +30,7 @@ pub(crate) enum Body {
     Message { channel: u16, body: Bytes },
     MessageCredit { channel: u16, count: u32 },
     Request { id: u64, channel: u16, body: Bytes },
-    Answer { id: u64, channel: u16, body: Option<Bytes> },
+    Answer { id: u64, body: Option<Bytes> },
     Open { stream: u64, channel: u16, preamble: Bytes },
     Frame { stream: u64, number: u64, frame: Option<Bytes> },
     Credit { stream: u64, count: u32 },

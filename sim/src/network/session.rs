@@ -251,10 +251,10 @@ impl State {
             Body::MessageCredit { channel, count } => self.add_credit(node, peer, channel, count),
             Body::Request { id, channel, body } => {
                 if !self.offer_request(node, peer, channel, id, body) {
-                    self.send_over(node, peer, Body::Answer { id, channel, body: None });
+                    self.send_over(node, peer, Body::Answer { id, body: None });
                 }
             }
-            Body::Answer { id, body, .. } => {
+            Body::Answer { id, body } => {
                 let peer_id = self.net.ids[peer];
                 let pending = self.net.session(node, peer).and_then(|session| session.requests.remove(&id));
                 if let Some(PendingRequest { channel, answer }) = pending {

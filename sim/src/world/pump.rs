@@ -190,7 +190,7 @@ impl<K: Kernel> Pump<'_, K> {
         }
         self.world.baton().drivers[index] = None;
         let mut state = self.world.lock();
-        let now = state.now.as_nanos();
+        let now = state.now.as_nanos().max(state.nodes[index].disk.now_ns());
         let report = state.nodes[index].disk.crash(now, survivors);
         let (lost, kept) = report.stores.iter().fold((0, 0), |(lost, kept), store| {
             (lost + store.unsynced - store.kept.min(store.unsynced), kept + store.kept)

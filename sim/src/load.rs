@@ -1,0 +1,206 @@
+//! The test load: `testkit::rounds` on every node, and the oracles that watch it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crypto::{Digest, Scheme};
+use env::PeerAddress;
+use testkit::rounds::{Rounds, run};
+use types::PeerId;
+
+use crate::draw::{Domain, Seed};
+use crate::oracle::{Class, Fact, Oracle, Violation};
+use crate::scheme::SimScheme;
+use crate::time::VirtualTime;
+use crate::world::{NodeIndex, NodeSpec};
+
+/// Where the blob of the load is.
+pub const BLOB_URL: &str = "https://blobs.sim/data";
+const BLOB_BYTES: usize = 64 << 10;
+
+/// The nodes of the load, and its blob.
+pub fn build(seed: Seed, nodes: usize, pause: Duration, payload: usize) -> (Vec<NodeSpec>, Vec<(String, Bytes)>) {
+    build_with::<SimScheme>(seed, nodes, pause, payload)
+}
+
+/// As [`build`], with the block signatures of scheme `S`.
+pub fn build_with<S: Scheme>(
+    seed: Seed,
+    nodes: usize,
+    pause: Duration,
+    payload: usize,
+) -> (Vec<NodeSpec>, Vec<(String, Bytes)>) {
+    let secret_seed = |node: usize, kind: u64| {
+        let mut draw = seed.draw(Domain::Identity, node as u64, kind, 0);
+        let mut bytes = [0; 32];
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&draw.bits().to_le_bytes());
+        }
+        bytes
+    };
+    let members: Vec<PeerAddress> = (0..nodes)
+        .map(|node| PeerAddress { id: PeerId::new(secret_seed(node, 0)), address: String::new() })
+        .collect();
+    let keys: Vec<_> = (0..nodes).map(|node| S::public(&S::secret(&secret_seed(node, 1)))).collect();
+    let content = Bytes::from((0..BLOB_BYTES).map(|byte| (byte % 251) as u8).collect::<Vec<_>>());
+    let blob = (BLOB_URL.to_owned(), content.len() as u64, Digest::of(&content));
+    let specs = (0..nodes).map(|node| {
+        let rounds = Arc::new(Rounds::<S> {
+            index: u16::try_from(node).expect("a scenario has fewer than 65,536 nodes"),
+            members: members.clone(),
+            keys: keys.clone(),
+            secret: S::secret(&secret_seed(node, 1)),
+            pause,
+            payload,
+            blob: Some(blob.clone()),
+        });
+        NodeSpec {
+            name: format!("n{node}"),
+            id: members[node].id,
+            program: Arc::new(move |env| Box::pin(run(env, rounds.clone()))),
+        }
+    });
+    (specs.collect(), vec![(BLOB_URL.to_owned(), content)])
+}
+
+/// The oracles of the load.
+pub fn oracles(nodes: usize) -> Vec<Box<dyn Oracle>> {
+    vec![
+        Box::new(OneBlockPerRound::default()),
+        Box::new(NothingForgotten::new(nodes)),
+        Box::new(Progress::new(nodes)),
+    ]
+}
+
+/// No member makes two blocks of one round, in whatever incarnation: blocks made and blocks seen agree.
+#[derive(Default)]
+struct OneBlockPerRound {
+    blocks: BTreeMap<(u64, u64), [u8; 32]>,
+    amnesic: Vec<NodeIndex>,
+}
+
+impl Oracle for OneBlockPerRound {
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        match fact {
+            Fact::Damaged { node, unnoticed: true } => self.amnesic.push(*node),
+            Fact::Said { node, at, event, seq } if matches!(event.kind, "block_made" | "block_seen") => {
+                let digest = *event.digest.expect("a block event carries the block's digest");
+                let author = event.b;
+                let known = *self.blocks.entry((event.a, author)).or_insert(digest);
+                let excused = self.amnesic.iter().any(|amnesic| *amnesic as u64 == author);
+                if known != digest && !excused {
+                    return Err(Violation {
+                        class: Class::Safety,
+                        oracle: "one_block_per_round",
+                        node: Some(*node),
+                        at: *at,
+                        seq: Some(*seq),
+                        what: format!("two blocks of author {author} in round {}", event.a),
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _at: VirtualTime) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+/// A restarted member knows the last block that it said it had made.
+struct NothingForgotten {
+    made: Vec<Option<u64>>,
+    excused: Vec<bool>,
+}
+
+impl NothingForgotten {
+    fn new(nodes: usize) -> Self {
+        Self { made: vec![None; nodes], excused: vec![false; nodes] }
+    }
+}
+
+impl Oracle for NothingForgotten {
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        match fact {
+            Fact::Damaged { node, .. } => self.excused[*node] = true,
+            Fact::Said { node, event, .. } if event.kind == "block_made" => self.made[*node] = Some(event.a),
+            Fact::Said { node, at, event, seq } if event.kind == "recovered" => {
+                let made = self.made[*node];
+                if !self.excused[*node] && made.is_some_and(|made| event.a < made) {
+                    return Err(Violation {
+                        class: Class::Safety,
+                        oracle: "nothing_forgotten",
+                        node: Some(*node),
+                        at: *at,
+                        seq: Some(*seq),
+                        what: format!("recovered round {} after making round {}", event.a, made.unwrap_or(0)),
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _at: VirtualTime) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+/// After the heal every member makes blocks of rounds that nobody had reached before.
+struct Progress {
+    newest: Vec<Option<u64>>,
+    excused: Vec<bool>,
+    healed: Option<(VirtualTime, u64)>,
+}
+
+/// Rounds that have to follow the heal, and the time that they may take.
+const ROUNDS_AFTER_HEAL: u64 = 5;
+const HEAL_LIMIT: Duration = Duration::from_secs(30);
+
+impl Progress {
+    fn new(nodes: usize) -> Self {
+        Self { newest: vec![None; nodes], excused: vec![false; nodes], healed: None }
+    }
+}
+
+impl Oracle for Progress {
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        match fact {
+            Fact::Damaged { node, .. } => self.excused[*node] = true,
+            Fact::Said { node, event, .. } if event.kind == "block_made" => self.newest[*node] = Some(event.a),
+            Fact::Healed { at } => {
+                let newest = self.newest.iter().flatten().max().copied().unwrap_or(0);
+                self.healed = Some((*at, newest));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
+        let Some((healed, newest)) = self.healed else { return Ok(()) };
+        if Duration::from_nanos(at.since(healed)) < HEAL_LIMIT {
+            return Ok(());
+        }
+        let wanted = newest + ROUNDS_AFTER_HEAL;
+        let behind = |(node, reached): (NodeIndex, &Option<u64>)| {
+            (!self.excused[node] && reached.unwrap_or(0) < wanted).then_some((node, *reached))
+        };
+        match self.newest.iter().enumerate().find_map(behind) {
+            None => Ok(()),
+            Some((node, reached)) => Err(Violation {
+                class: Class::Liveness,
+                oracle: "progress_after_heal",
+                node: Some(node),
+                at,
+                seq: None,
+                what: format!("round {wanted} was due {HEAL_LIMIT:?} after the heal, reached {reached:?}"),
+            }),
+        }
+    }
+}
