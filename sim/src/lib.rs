@@ -9,5 +9,7 @@ compile_error!(
 );
 
 pub mod draw;
+pub mod guard;
+pub mod worker;
 
 pub use draw::{Domain, Draw, Seed};
