@@ -90,6 +90,8 @@ pub enum Trip {
         /// The path that it named, for those that open or look at a file.
         path: Option<String>,
     },
+    /// A system call made while signals were blocked, so the worker could not say which or where.
+    Unseen,
     /// It read the time-stamp counter, itself or in a clock of the vDSO.
     TimeStamp,
     /// It called a library function that asks the host.
@@ -114,6 +116,7 @@ impl fmt::Display for Trip {
                 }
                 path.as_ref().map_or(Ok(()), |path| write!(f, "({path:?})"))
             }
+            Self::Unseen => f.write_str("a system call made while signals were blocked"),
             Self::TimeStamp => f.write_str("time-stamp counter"),
             Self::Function { call } => f.write_str(call),
             Self::Entropy { bytes } => write!(f, "{bytes} bytes of the host's entropy"),

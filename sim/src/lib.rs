@@ -8,6 +8,8 @@ compile_error!(
      unset RUSTFLAGS, or run `RUSTFLAGS=\"$RUSTFLAGS --cfg madsim\" cargo ...`"
 );
 
+pub mod canary;
+pub mod doctor;
 pub mod draw;
 pub mod guard;
 pub mod worker;

@@ -32,10 +32,10 @@ pub use self::{
     backtrace::{Backtrace, Place},
     board::{Beat, Heartbeat},
     check::{Checked, Difference, Factor, check},
-    layout::{Layout, fix_layout, random_layout_command},
+    layout::{Layout, fix_layout, layout, random_layout_command},
     outcome::{WorkerOutcome, WorkerReport},
     perturbation::Perturbation,
-    pool::{Assignment, Batch, run_many},
+    pool::{Assignment, Batch, overhead, run_many},
 };
 use crate::{
     draw::Seed,

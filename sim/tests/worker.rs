@@ -22,8 +22,15 @@ fn alone() -> MutexGuard<'static, ()> {
 fn quiet() -> WorkerConfig {
     WorkerConfig {
         quiet: true,
-        hang_after: Duration::from_millis(300),
+        hang_after: Duration::from_secs(60),
         ..WorkerConfig::default()
+    }
+}
+
+fn impatient() -> WorkerConfig {
+    WorkerConfig {
+        hang_after: Duration::from_secs(1),
+        ..quiet()
     }
 }
 
@@ -81,7 +88,7 @@ fn spin_for_ever() -> u8 {
 
 #[test]
 fn a_run_without_a_heartbeat_is_ended_where_it_spins() {
-    let hung = outcome(&quiet(), |run| {
+    let hung = outcome(&impatient(), |run| {
         run.heartbeat().beat(41, 1_000);
         run.heartbeat().beat(42, 2_000);
         vec![spin_for_ever()]
@@ -92,24 +99,13 @@ fn a_run_without_a_heartbeat_is_ended_where_it_spins() {
 
 #[test]
 fn a_run_that_waits_for_a_lock_it_holds_is_ended() {
-    let hung = outcome(&quiet(), |_| {
+    let hung = outcome(&impatient(), |_| {
         let lock = Mutex::new(());
         let _held = lock.lock();
         drop(lock.lock());
         Vec::new()
     });
     assert!(culprit(&hung).contains("waits_for_a_lock"), "{}", culprit(&hung));
-}
-
-#[test]
-fn a_slow_run_with_a_heartbeat_lives() {
-    let slow = outcome(&quiet(), |run| {
-        for event in 0..2_000_000_000 / 8 {
-            run.heartbeat().beat(black_box(event), 0);
-        }
-        vec![1]
-    });
-    assert_eq!(slow, WorkerOutcome::Finished { result: vec![1] });
 }
 
 #[inline(never)]
@@ -168,8 +164,8 @@ fn a_run_that_takes_too_much_memory_aborts() {
 fn a_run_that_churns_its_heap_trips_nothing() {
     let churned = outcome(&quiet(), |_| {
         let mut sum = 0u64;
-        for round in 0..200usize {
-            let blocks: Vec<Vec<u8>> = (0..400)
+        for round in 0..40usize {
+            let blocks: Vec<Vec<u8>> = (0..200)
                 .map(|size| vec![1; (size * round * 37) % 300_000])
                 .collect();
             sum += blocks.iter().map(|block| block.len() as u64).sum::<u64>();

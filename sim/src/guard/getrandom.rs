@@ -25,7 +25,8 @@ pub(super) unsafe extern "C" fn syscall(
     f: usize,
 ) -> libc::c_long {
     if number == libc::SYS_getrandom && madsim::runtime::Handle::try_current().is_ok() {
-        if is_armed() && os_rng_is_trapped() {
+        // getrandom asks for no bytes first, to learn whether the kernel has the call.
+        if b > 0 && is_armed() && os_rng_is_trapped() {
             let frames = Frames::take();
             end(
                 Kind::Entropy,
@@ -35,7 +36,7 @@ pub(super) unsafe extern "C" fn syscall(
                 EXIT_TRIP,
             );
         }
-        if let Some(slot) = slot() {
+        if let Some(slot) = slot().filter(|_| b > 0) {
             slot.count_os_draw();
         }
         let flags = libc::c_uint::try_from(c).unwrap_or(0);

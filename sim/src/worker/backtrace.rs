@@ -59,13 +59,12 @@ impl Backtrace {
 }
 
 impl Place {
-    /// In a file of this workspace that is not the harness.
+    /// In a file of this workspace that is not the harness. Other files have absolute paths, those of C relative ones
+    /// that start with a dot.
     fn is_ours(&self) -> bool {
-        const HARNESS: [&str; 4] = ["sim/src/guard", "sim/src/worker", "/rustc/", "/library/"];
-        self.line.as_ref().is_some_and(|(file, _)| {
-            let registry = file.contains("/registry/") || file.contains("/rust/deps/");
-            !registry && !HARNESS.iter().any(|harness| file.starts_with(harness))
-        })
+        const OTHERS: [&str; 4] = ["/", ".", "sim/src/guard", "sim/src/worker"];
+        let line = self.line.as_ref();
+        line.is_some_and(|(file, _)| !OTHERS.iter().any(|others| file.starts_with(others)))
     }
 
     /// A Rust function of a crate other than the standard library and the harness.
@@ -85,11 +84,14 @@ impl Place {
 }
 
 impl fmt::Display for Place {
+    /// The function, if its name says which (that of an inlined one may not), and the line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.function)?;
         match &self.line {
-            Some((file, line)) => write!(f, " at {file}:{line}"),
-            None => Ok(()),
+            Some((file, line)) if self.function.contains("::") => {
+                write!(f, "{} at {file}:{line}", self.function)
+            }
+            Some((file, line)) => write!(f, "{file}:{line}"),
+            None => f.write_str(&self.function),
         }
     }
 }

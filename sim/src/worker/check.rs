@@ -81,7 +81,8 @@ pub struct Difference {
     pub perturbed: WorkerReport,
     /// Where the results first differ, if both returned.
     pub at: Option<usize>,
-    /// What makes them differ, each tried alone. Empty when only a combination does, or chance.
+    /// What makes them differ, each tried alone. A run that shows addresses may differ by hasher keys and history too,
+    /// which both move its heap. Empty when only a combination does, or chance.
     pub factors: Vec<Factor>,
 }
 

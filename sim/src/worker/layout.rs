@@ -22,12 +22,19 @@ pub enum Layout {
 /// a process that [`random_layout_command`] started.
 pub fn fix_layout() -> io::Result<Layout> {
     let asked = std::env::var_os(VARIABLE);
-    let set = personality::randomization_is_off();
-    match asked.as_deref().and_then(|asked| asked.to_str()) {
-        _ if set => Ok(Layout::Fixed),
+    match asked {
+        _ if layout() == Layout::Fixed => Ok(Layout::Fixed),
         Some(_) => Ok(Layout::Random),
         None if personality::set_randomization(false).is_err() => Ok(Layout::Random),
         None => Err(restart()),
+    }
+}
+
+/// The layout that this process has.
+pub fn layout() -> Layout {
+    match personality::randomization_is_off() {
+        true => Layout::Fixed,
+        false => Layout::Random,
     }
 }
 

@@ -92,6 +92,10 @@ impl WorkerOutcome {
                     backtrace: None,
                 },
                 Status::Exited(code) => Self::Exited { code },
+                Status::Signaled(libc::SIGSYS) => Self::Tripped {
+                    what: Trip::Unseen,
+                    backtrace: Backtrace::new(Vec::new()),
+                },
                 Status::Signaled(signal) => Self::Killed {
                     signal,
                     backtrace: None,

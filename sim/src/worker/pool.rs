@@ -106,6 +106,16 @@ where
     Ok(batch)
 }
 
+/// Wall time per seed that the harness itself takes, measured over `seeds` empty runs, one at a time.
+pub fn overhead(seeds: u32) -> Result<Duration, WorkerError> {
+    let config = WorkerConfig::default();
+    let empty = |_| |_: &Run<'_>| Vec::new();
+    let start = WallClock::now();
+    let all = (0..u64::from(seeds)).map(Seed::new);
+    run_many(&config, all, empty, |_| ControlFlow::Continue(()))?;
+    Ok(start.elapsed() / seeds.max(1))
+}
+
 /// Waits for news from a worker. Returns the reports of those that ended, which it takes out of `workers`.
 fn watch(
     workers: &mut Vec<Worker>,
@@ -141,8 +151,7 @@ struct Worker {
     pipe: PipeReader,
     heard: Vec<u8>,
     started: WallClock,
-    beat: Beat,
-    alive_at: WallClock,
+    pulse: Pulse,
     waited_for: bool,
 }
 
@@ -170,8 +179,7 @@ impl Worker {
                 pipe: reader,
                 heard: Vec::new(),
                 started,
-                beat: Beat::default(),
-                alive_at: started,
+                pulse: Pulse::default(),
                 waited_for: false,
             }),
         }
@@ -184,26 +192,21 @@ impl Worker {
             .read(chunk)
             .map_err(refused("to read a worker's report"))?;
         self.heard.extend_from_slice(&chunk[..count]);
-        self.alive_at = WallClock::now();
+        self.pulse.alive_at = self.started.elapsed();
         Ok(count == 0)
     }
 
     /// Ends the worker if its heart has stopped: first it is asked where it is.
     fn mind(&mut self, hang_after: Duration) {
-        let now = WallClock::now();
-        let beat = self.slot.beat();
-        if beat != self.beat {
-            self.beat = beat;
-            self.alive_at = now;
-        }
-        let silence = now.duration_since(self.alive_at);
+        let now = self.started.elapsed();
+        let silence = self.pulse.silence(now, self.slot.beat());
         if self.slot.is_hung() {
             if silence > LAST_WORD {
                 process::signal(self.pid, 0, libc::SIGKILL);
             }
         } else if silence > hang_after {
             self.slot.give_up();
-            self.alive_at = now;
+            self.pulse.alive_at = now;
             process::signal(self.pid, self.slot.thread(), libc::SIGABRT);
         }
     }
@@ -231,6 +234,25 @@ impl Drop for Worker {
             let _ = process::wait(self.pid);
         }
         self.slot.release();
+    }
+}
+
+/// When a worker was last seen alive.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pulse {
+    beat: Beat,
+    /// Wall time since the worker's start.
+    alive_at: Duration,
+}
+
+impl Pulse {
+    /// How long the worker has been silent at `now`, when its heartbeat is `beat`.
+    fn silence(&mut self, now: Duration, beat: Beat) -> Duration {
+        if beat != self.beat {
+            self.beat = beat;
+            self.alive_at = now;
+        }
+        now.saturating_sub(self.alive_at)
     }
 }
 
@@ -286,5 +308,29 @@ impl Queue {
             .map(|(index, report)| (*index, report.assignment.seed));
         let seeds: BTreeMap<u64, Seed> = living.chain(ended).collect();
         seeds.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_heartbeat_that_stands_still_is_silence() {
+        let mut pulse = Pulse::default();
+        let beat = |events| Beat { events, now: 0 };
+        let steps = [
+            (0, 0, 0),
+            (3, 0, 3),
+            (4, 1, 0),
+            (9, 1, 5),
+            (10, 2, 0),
+            (11, 3, 0),
+            (20, 3, 9),
+        ];
+        for (now, events, silence) in steps {
+            let found = pulse.silence(Duration::from_secs(now), beat(events));
+            assert_eq!(found, Duration::from_secs(silence), "at {now}");
+        }
     }
 }
