@@ -127,7 +127,7 @@ fn clock() -> Vec<u8> {
 }
 
 /// 16 bytes by each of the two ways to ask.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn entropy() -> Vec<u8> {
     let mut bytes = vec![0u8; 32];
     let (library, raw) = bytes.split_at_mut(16);
@@ -139,7 +139,8 @@ fn entropy() -> Vec<u8> {
     bytes
 }
 
-#[cfg(not(target_os = "linux"))]
+/// 16 bytes by the library. The raw system call is answered on x86-64 only.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 fn entropy() -> Vec<u8> {
     let mut bytes = vec![0u8; 16];
     // SAFETY: a buffer and its length.

@@ -2,7 +2,7 @@
 //!
 //! On Linux x86-64 the run's thread is armed with three tripwires. A seccomp filter lets through only the system calls
 //! of memory, locks, output to open files and exit. Reading the time-stamp counter faults, so the vDSO's clocks do too.
-//! And the few library functions that learn something of the host without a system call ([`functions`]) are ours. Each
+//! And the few library functions that learn something of the host without a system call are ours. Each
 //! ends the worker with the offending place. Elsewhere nothing is armed, and [`Armed`] says so.
 //!
 //! The guard does not see hash order, addresses, statics, RDRAND, CPUID or the CPU's choice of float kernels: the double
@@ -13,7 +13,9 @@ mod filter;
 pub(crate) mod functions;
 mod getrandom;
 mod handler;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod names;
+mod registers;
 
 use std::{
     cell::Cell,
@@ -110,7 +112,11 @@ impl fmt::Display for Trip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syscall { number, path } => {
-                match names::of_syscall(*number) {
+                #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+                let name = names::of_syscall(*number);
+                #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+                let name: Option<&str> = None;
+                match name {
                     Some(name) => f.write_str(name)?,
                     None => write!(f, "system call {number}")?,
                 }
@@ -170,10 +176,12 @@ pub(crate) fn thread_number() -> i32 {
 }
 
 /// Whether the calling thread is in an armed run.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn is_armed() -> bool {
     IS_ARMED.try_with(Cell::get).unwrap_or(false)
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn os_rng_is_trapped() -> bool {
     OS_RNG.load(Ordering::Relaxed) == OsRng::Trap as u8
 }

@@ -9,7 +9,6 @@ use std::{
 
 use sim::{
     Seed,
-    guard::{OsRng, Policy},
     worker::{Assignment, Perturbation, ReportOrder, Run, WorkerConfig, WorkerOutcome, run, run_many},
 };
 
@@ -196,6 +195,7 @@ fn the_environment_is_empty_unless_it_is_perturbed() {
     assert_eq!(perturbed.outcome, WorkerOutcome::Finished { result });
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
 fn entropy_of_the_host_is_answered_from_the_seed_where_that_is_allowed() {
     let _alone = alone();
@@ -212,7 +212,9 @@ fn entropy_of_the_host_is_answered_from_the_seed_where_that_is_allowed() {
         }
     };
     let config = WorkerConfig {
-        guard: Some(Policy { os_rng: OsRng::Allow }),
+        guard: Some(sim::guard::Policy {
+            os_rng: sim::guard::OsRng::Allow,
+        }),
         ..quiet()
     };
     let [first, again, other] = [1, 1, 2].map(|seed| run(&config, Seed::new(seed), draw).unwrap());

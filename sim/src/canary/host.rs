@@ -92,17 +92,20 @@ async fn vdso_clock() -> Vec<u8> {
     now.tv_nsec.to_le_bytes().to_vec()
 }
 
+#[cfg(target_os = "linux")]
 async fn raw_clock() -> Vec<u8> {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the answer goes to a local.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, &raw mut now);
-    }
+    unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_nsec.to_le_bytes().to_vec()
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn raw_clock() -> Vec<u8> {
+    Vec::new()
 }
 
 async fn libc_time() -> Vec<u8> {
@@ -167,13 +170,15 @@ async fn cpu_number() -> Vec<u8> {
     return Vec::new();
 }
 
+#[cfg(target_os = "linux")]
 async fn raw_entropy() -> Vec<u8> {
     let mut bytes = vec![0u8; 16];
     // SAFETY: a buffer and its length.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0);
-    }
-    bytes[0] |= 1;
+    unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
     bytes
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn raw_entropy() -> Vec<u8> {
+    Vec::new()
 }

@@ -2,13 +2,15 @@
 
 use std::{mem, ptr};
 
-use super::{EXIT_HANG, EXIT_PANIC, EXIT_TRIP, end, slot};
+use super::{
+    EXIT_HANG, EXIT_PANIC, EXIT_TRIP, end,
+    registers::{PATH, Registers},
+    slot,
+};
 use crate::worker::{Frames, Kind};
 
 /// Enough to unwind on, which the host's least size is not.
 const STACK: usize = 256 << 10;
-/// Longest path that is reported.
-const PATH: usize = 256;
 
 const SIGNALS: [libc::c_int; 6] = [
     libc::SIGSYS,
@@ -61,7 +63,7 @@ pub(super) fn give_stack() {
 extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let registers = Registers::of(context);
     let frames = match &registers {
-        Some(registers) => Frames::interrupted_at(registers.instruction),
+        Some(registers) => Frames::interrupted_at(registers.instruction()),
         None => Frames::take(),
     };
     let frames = frames.as_slice();
@@ -71,7 +73,13 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context
         Some(registers) if signal == libc::SIGSYS => {
             let mut path = [0; PATH];
             let length = registers.copy_path(&mut path);
-            end(Kind::Syscall, registers.call, &path[..length], frames, EXIT_TRIP);
+            end(
+                Kind::Syscall,
+                registers.call(),
+                &path[..length],
+                frames,
+                EXIT_TRIP,
+            );
         }
         Some(registers) if signal == libc::SIGSEGV && registers.at_time_stamp(cause) => {
             end(Kind::TimeStamp, 0, &[], frames, EXIT_TRIP);
@@ -80,82 +88,5 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context
             end(Kind::Hang, 0, &[], frames, EXIT_HANG);
         }
         _ => end(Kind::Signal, i64::from(signal), &[], frames, EXIT_PANIC),
-    }
-}
-
-/// What a handler needs of the interrupted thread's registers.
-struct Registers {
-    instruction: u64,
-    call: i64,
-    arguments: [u64; 2],
-}
-
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-impl Registers {
-    fn of(context: *mut libc::c_void) -> Option<Self> {
-        // SAFETY: the kernel passes a ucontext to a handler with SA_SIGINFO.
-        let general = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-        let register = |index: libc::c_int| general[usize::try_from(index).unwrap_or(0)];
-        Some(Self {
-            instruction: register(libc::REG_RIP).cast_unsigned(),
-            call: register(libc::REG_RAX),
-            arguments: [register(libc::REG_RDI), register(libc::REG_RSI)].map(i64::cast_unsigned),
-        })
-    }
-
-    /// Whether a fault with code `cause` is one of RDTSC or RDTSCP, which the kernel makes a general protection fault.
-    fn at_time_stamp(&self, cause: libc::c_int) -> bool {
-        const SI_KERNEL: libc::c_int = 128;
-        if cause != SI_KERNEL {
-            return false;
-        }
-        let code = ptr::with_exposed_provenance::<u8>(usize::try_from(self.instruction).unwrap_or(0));
-        // SAFETY: the processor decoded the instruction here. Only after 0f 01 is a third byte read.
-        unsafe {
-            match (code.read(), code.add(1).read()) {
-                (0x0f, 0x31) => true,
-                (0x0f, 0x01) => code.add(2).read() == 0xf9,
-                _ => false,
-            }
-        }
-    }
-
-    /// Copies the path that the call was given, if it takes one. Returns its length.
-    fn copy_path(&self, path: &mut [u8; PATH]) -> usize {
-        let argument = match self.call {
-            libc::SYS_open | libc::SYS_stat | libc::SYS_lstat | libc::SYS_access | libc::SYS_readlink => 0,
-            libc::SYS_unlink | libc::SYS_mkdir | libc::SYS_rename | libc::SYS_creat | libc::SYS_execve => 0,
-            libc::SYS_openat | libc::SYS_newfstatat | libc::SYS_statx | libc::SYS_readlinkat => 1,
-            libc::SYS_faccessat | libc::SYS_faccessat2 | libc::SYS_openat2 | libc::SYS_unlinkat => 1,
-            _ => return 0,
-        };
-        let text = ptr::with_exposed_provenance::<u8>(usize::try_from(self.arguments[argument]).unwrap_or(0));
-        if text.is_null() {
-            return 0;
-        }
-        for (length, byte) in path.iter_mut().enumerate() {
-            // SAFETY: the caller passed a text that ends in zero, of which nothing past the end is read. If it did not,
-            // the fault ends the worker, which is on its way out.
-            *byte = unsafe { text.add(length).read() };
-            if *byte == 0 {
-                return length;
-            }
-        }
-        PATH
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-impl Registers {
-    fn of(_context: *mut libc::c_void) -> Option<Self> {
-        None
-    }
-
-    fn at_time_stamp(&self, _cause: libc::c_int) -> bool {
-        false
-    }
-
-    fn copy_path(&self, _path: &mut [u8; PATH]) -> usize {
-        0
     }
 }

@@ -12,7 +12,6 @@ macro_rules! names {
     };
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 names! {
     accept = SYS_accept,
     accept4 = SYS_accept4,
@@ -139,10 +138,4 @@ names! {
     vfork = SYS_vfork,
     wait4 = SYS_wait4,
     waitid = SYS_waitid,
-}
-
-/// Numbers have no names here.
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub(super) fn of_syscall(_number: i64) -> Option<&'static str> {
-    None
 }

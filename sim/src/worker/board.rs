@@ -87,6 +87,7 @@ impl Slot {
     }
 
     /// Notes a draw from the host's entropy that was answered from the seed.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn count_os_draw(&self) {
         self.os_draws.fetch_add(1, Ordering::Relaxed);
     }
