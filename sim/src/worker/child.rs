@@ -4,6 +4,7 @@ use std::{
     fs::File,
     hint::black_box,
     io::PipeWriter,
+    mem,
     os::fd::{AsRawFd, RawFd},
     panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind},
     sync::{Mutex, PoisonError},
@@ -190,11 +191,20 @@ fn set_environment(variables: &[(String, String)]) {
     }
 }
 
-/// Grows and shrinks the thread's heap once: glibc reads a file of /proc the first time that it shrinks one.
+/// Makes the thread's heap its own.
+///
+/// glibc reads a file of /proc the first time that it shrinks a heap, so one is grown and shrunk. And what the thread
+/// has freed so far came from the parent's heap, whose addresses depend on what the parent did before: the thread's
+/// cache of it is used up.
 fn settle_heap() {
     const BLOCK: usize = 100 << 10;
     let blocks: Vec<Vec<u8>> = (0..8).map(|_| Vec::with_capacity(BLOCK)).collect();
     drop(black_box(blocks));
+    for size in (8..1040).step_by(16) {
+        for _ in 0..3 {
+            mem::forget(black_box(Vec::<u8>::with_capacity(size)));
+        }
+    }
 }
 
 fn pad_heap(blocks: usize) -> Vec<Vec<u8>> {
