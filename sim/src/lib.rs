@@ -27,5 +27,9 @@ mod tasks;
 pub mod time;
 pub mod trace;
 pub mod world;
+pub mod canary;
+pub mod doctor;
+pub mod guard;
+pub mod worker;
 
 pub use draw::{Domain, Draw, Seed};
