@@ -8,10 +8,13 @@ compile_error!(
      unset RUSTFLAGS, or run `RUSTFLAGS=\"$RUSTFLAGS --cfg madsim\" cargo ...`"
 );
 
+pub mod canary;
 pub mod clock;
 pub mod costs;
 pub mod disk;
+pub mod doctor;
 pub mod draw;
+pub mod guard;
 pub mod handle;
 pub mod hosts;
 pub mod kernel;
@@ -21,15 +24,14 @@ pub mod oracle;
 pub mod plan;
 pub mod queue;
 pub mod run;
+pub mod scenario;
 pub mod scheme;
 pub mod storage;
+pub mod swarm;
 mod tasks;
 pub mod time;
 pub mod trace;
-pub mod world;
-pub mod canary;
-pub mod doctor;
-pub mod guard;
 pub mod worker;
+pub mod world;
 
 pub use draw::{Domain, Draw, Seed};

@@ -1,0 +1,260 @@
+//! A scenario: the network, the load and the faults that a seed may draw from. TOML, or this struct.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::costs::Costs;
+use crate::disk::Profile;
+use crate::draw::{Domain, Seed};
+use crate::network::{LinkProfile, NetConfig};
+use crate::plan::Plan;
+use crate::swarm::{self, Family};
+use crate::tasks::Policy;
+use crate::time::VirtualTime;
+use crate::world::WorldConfig;
+
+/// Where the nodes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetPreset {
+    /// One room.
+    #[default]
+    Lan,
+    /// Four regions: 20 to 130 ms one way.
+    Wan,
+    /// One of the others, drawn by the seed.
+    Drawn,
+}
+
+/// How a node's tasks are scheduled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Drawn by the seed.
+    #[default]
+    Drawn,
+    /// This one.
+    Fixed(Policy),
+}
+
+/// What seeds are drawn within.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// Nodes: at least 1.
+    pub nodes: usize,
+    /// Virtual milliseconds in which faults happen.
+    pub fault_ms: u64,
+    /// Virtual milliseconds after the heal in which the network has to make progress.
+    pub heal_ms: u64,
+    /// Where the nodes are.
+    pub net: NetPreset,
+    /// How tasks are scheduled.
+    pub schedule: Schedule,
+    /// The least time between two blocks of a node.
+    pub pause_ms: u64,
+    /// Bytes of payload per block.
+    pub payload: usize,
+    /// The families of faults that a seed may draw.
+    pub faults: Vec<Family>,
+    /// Virtual milliseconds between two faults, on average.
+    pub fault_gap_ms: u64,
+    /// Whether `buggify!` sites may fire.
+    pub buggify: bool,
+    /// Virtual processor time.
+    pub costs: Costs,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: "swarm".to_owned(),
+            nodes: 4,
+            fault_ms: 30_000,
+            heal_ms: 35_000,
+            net: NetPreset::Drawn,
+            schedule: Schedule::Drawn,
+            pause_ms: 100,
+            payload: 256,
+            faults: Family::ALL.to_vec(),
+            fault_gap_ms: 1_000,
+            buggify: true,
+            costs: Costs::default(),
+        }
+    }
+}
+
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// No scenario has this name, and no file either.
+    #[error("no scenario `{name}`: `sim list` names the built-in ones, and a file's name ends with .toml")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// It is not TOML, or not a scenario.
+    #[error("`{name}` is not a scenario: {detail}")]
+    Syntax {
+        /// The file.
+        name: String,
+        /// Where and why.
+        detail: String,
+    },
+    /// A number is outside of what can be run.
+    #[error("scenario `{name}`: `{field}` is {value}, and has to lie within {low} and {high}")]
+    Range {
+        /// The scenario.
+        name: String,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least.
+        low: u64,
+        /// The most.
+        high: u64,
+    },
+}
+
+/// The scenarios that need no file: name, text.
+pub const BUILT_IN: [(&str, &str); 3] = [
+    ("swarm", include_str!("../../config/sim/swarm.toml")),
+    ("calm", include_str!("../../config/sim/calm.toml")),
+    ("wan", include_str!("../../config/sim/wan.toml")),
+];
+
+impl Scenario {
+    /// The built-in scenario `name`.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Unknown`].
+    pub fn built_in(name: &str) -> Result<Self, ScenarioError> {
+        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let (name, text) = found.ok_or_else(|| ScenarioError::Unknown { name: name.to_owned() })?;
+        Self::parse(name, text)
+    }
+
+    /// Reads a scenario and checks it.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Syntax`], [`ScenarioError::Range`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text)
+            .map_err(|error| ScenarioError::Syntax { name: name.to_owned(), detail: error.to_string() })?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Range`].
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        let ranges = [
+            ("nodes", self.nodes as u64, 1, 256),
+            ("fault_ms", self.fault_ms, 0, 30 * 86_400_000),
+            ("heal_ms", self.heal_ms, 0, 30 * 86_400_000),
+            ("pause_ms", self.pause_ms, 1, 60_000),
+            ("payload", self.payload as u64, 0, 32 << 10),
+            ("fault_gap_ms", self.fault_gap_ms, 10, 86_400_000),
+            ("costs.cores", u64::from(self.costs.cores), 1, 1_024),
+        ];
+        for (field, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                return Err(ScenarioError::Range { name: self.name.clone(), field, value, low, high });
+            }
+        }
+        Ok(())
+    }
+
+    /// Its text, which [`parse`](Self::parse) reads back: part of every trace header.
+    pub fn to_text(&self) -> String {
+        toml::to_string(self).expect("a scenario is made of tables, numbers and strings")
+    }
+
+    /// When a run ends.
+    pub fn until(&self) -> VirtualTime {
+        VirtualTime::from_millis(self.fault_ms + self.heal_ms)
+    }
+
+    /// The least time between two blocks.
+    pub fn pause(&self) -> Duration {
+        Duration::from_millis(self.pause_ms)
+    }
+
+    /// The plan of `seed`.
+    pub fn plan(&self, seed: Seed) -> Plan {
+        swarm::plan(self, seed)
+    }
+
+    /// The world of `seed`.
+    pub fn world(&self, seed: Seed) -> WorldConfig {
+        let mut draw = seed.draw(Domain::Plan, 0, 0, 0);
+        let drawn_wan = draw.chance(500_000);
+        let net = match self.net {
+            NetPreset::Lan => NetConfig::lan(),
+            NetPreset::Wan => wan(),
+            NetPreset::Drawn if drawn_wan => wan(),
+            NetPreset::Drawn => NetConfig::lan(),
+        };
+        let policies = [
+            Policy::Fifo,
+            Policy::Lifo,
+            Policy::Random,
+            Policy::Pct { stretch: 64 },
+            Policy::Starve { label: "main".to_owned() },
+        ];
+        let drawn = draw.pick(&policies).clone();
+        let disk = if draw.chance(500_000) { Profile::NVME } else { Profile::CLOUD };
+        WorldConfig {
+            net,
+            disk,
+            costs: self.costs.clone(),
+            policy: match &self.schedule {
+                Schedule::Drawn => drawn,
+                Schedule::Fixed(policy) => policy.clone(),
+            },
+            batch: 1,
+            shuffle_ties: true,
+            buggify: self.buggify && draw.chance(500_000),
+        }
+    }
+}
+
+/// Four regions, one way: Virginia, Frankfurt, Tokyo, Sao Paulo.
+fn wan() -> NetConfig {
+    let table_ms = [[1, 45, 73, 57], [45, 1, 112, 101], [73, 112, 1, 128], [57, 101, 128, 1]];
+    let link = |ms: u64| LinkProfile { latency_us: ms * 1_000, jitter_us: ms * 100, tail_ppm: 5_000 };
+    NetConfig {
+        regions: vec![0, 1, 2, 3],
+        links: table_ms.iter().map(|row| row.iter().map(|ms| link(*ms)).collect()).collect(),
+        egress_bytes_per_second: 125_000_000,
+        ..NetConfig::lan()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_scenario_is_one_and_its_text_comes_back() {
+        for (name, _) in BUILT_IN {
+            let scenario = Scenario::built_in(name).unwrap();
+            assert_eq!(scenario.name, name);
+            assert_eq!(Scenario::parse(name, &scenario.to_text()), Ok(scenario));
+        }
+    }
+
+    #[test]
+    fn a_scenario_out_of_range_names_the_field() {
+        let error = Scenario::parse("x", "name = \"x\"\nnodes = 0").unwrap_err();
+        assert!(matches!(error, ScenarioError::Range { field: "nodes", value: 0, .. }), "{error}");
+        assert!(matches!(Scenario::parse("x", "nods = 3"), Err(ScenarioError::Syntax { .. })));
+        assert!(matches!(Scenario::built_in("y"), Err(ScenarioError::Unknown { .. })));
+    }
+}
