@@ -11,9 +11,9 @@
 
 use std::fmt;
 
+use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::KeyInit;
 use aes_gcm::aead::stream::{NewStream, StreamBE32, StreamPrimitive};
-use aes_gcm::{Aes256Gcm, Key};
 use zeroize::Zeroizing;
 
 use crate::digest::{Digest, Hasher};
@@ -117,7 +117,7 @@ impl Position {
         let mut header = [0; HEADER_LENGTH];
         header[..32].copy_from_slice(key.check().as_bytes());
         header[32..].copy_from_slice(&length.to_le_bytes());
-        let cipher = Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(&*key.0));
+        let cipher = Aes256Gcm::new((&*key.0).into());
         let stream = StreamBE32::from_aead(cipher, NONCE_PREFIX.into());
         Ok(Self {
             stream,

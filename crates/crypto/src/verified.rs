@@ -126,6 +126,7 @@ impl<T> Deref for Verified<T> {
 mod tests {
     use super::*;
     use crate::ed25519::{Ed25519Scheme, Ed25519SecretKey, Ed25519Signature};
+    use crate::intent::{Intent, Scope};
 
     #[derive(Clone, Debug, PartialEq)]
     struct Note(u8, Ed25519Signature);
@@ -171,6 +172,22 @@ mod tests {
         assert_eq!(
             *Verified::by_key::<Ed25519Scheme>(value.clone(), &one.public()).unwrap(),
             value
+        );
+    }
+
+    #[test]
+    fn a_message_is_verified_by_its_user_only() {
+        let secret = Ed25519SecretKey::from_seed(&[1; 32]);
+        let me = Address::from(&secret.public());
+        let message = |value: u8| IntentMessage::new(Intent::soma(Scope::TransactionData), value);
+        let signature = UserSignature::sign(&message(7), &secret);
+        assert_eq!(
+            Verified::by_user(message(7), &signature, me).map(Verified::into_inner),
+            Ok(7)
+        );
+        assert_eq!(
+            Verified::by_user(message(8), &signature, me),
+            Err(SignatureError::Invalid)
         );
     }
 }

@@ -142,6 +142,10 @@ mod tests {
         let five = "0x0000000000000000000000000000000000000000000000000000000000000005";
         assert_eq!(ObjectId::from_low(5).to_string(), five);
         assert_eq!(five.parse(), Ok(ObjectId::from_low(5)));
+        assert_eq!(
+            serde_json::to_string(&ObjectId::from_low(5)).unwrap(),
+            format!("\"{five}\"")
+        );
         let testnet = "964EDrEzfvQT7HjVsjfXYcM1ubi3qhqB41zV7LLbCxxd";
         let chain: ChainId = testnet.parse().unwrap();
         assert_eq!(chain.to_string(), testnet);

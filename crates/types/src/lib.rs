@@ -9,7 +9,7 @@
 //! - The voting power of a [`Committee`] is exactly 10,000.
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
-//! [`voting_power`], [`certificate`].
+//! [`mod@voting_power`], [`certificate`].
 
 pub mod amount;
 pub mod certificate;

@@ -178,6 +178,14 @@ mod tests {
     }
 
     #[test]
+    fn a_fraction_of_a_vote_above_the_cap_is_above_the_cap() {
+        // 1,000.9 against eleven times 818.1: rounding alone would give 1,001.
+        let powers = powers(&[[81_810; 11].as_slice(), &[100_090]].concat());
+        assert_eq!(powers[11], 1_000);
+        assert_eq!(powers[..3], [819, 819, 818]);
+    }
+
+    #[test]
     fn zero_stake_has_no_power_while_others_can_take_it() {
         assert_eq!(powers(&[[1; 12].as_slice(), &[0; 2]].concat())[12..], [0, 0]);
         // One giant and nobody else: the votes beyond the cap must still go somewhere.

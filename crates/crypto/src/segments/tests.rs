@@ -31,7 +31,7 @@ fn the_cipher_is_aes_256_gcm_of_nist() {
         "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b",
     )
     .unwrap();
-    let cipher = Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(&key));
+    let cipher = Aes256Gcm::new((&key).into());
     let sealed = cipher
         .encrypt(
             &nonce.into(),
@@ -52,7 +52,7 @@ fn the_layout_is_pinned_down_to_the_nonce() {
         "0xa2d3c4c5fa9b35d9af6bd914dc144eae6076a7eecf4f80e29af1681582b123af04000000000000003d3ce61aeaa8d0952cc165d847b1753ff9c373e9"
     );
     // The same segment, made with the cipher alone: number 0, last.
-    let cipher = Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(key().as_bytes()));
+    let cipher = Aes256Gcm::new(key().as_bytes().into());
     let nonce = *b"soma\0\0\x01\0\0\0\0\x01";
     let payload = Payload {
         msg: b"soma",
