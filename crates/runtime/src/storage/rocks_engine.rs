@@ -80,9 +80,10 @@ impl Engine for Rocks {
         }
         let mut options = WriteOptions::default();
         options.set_sync(synced);
-        self.0.write_opt(&group, &options).map_err(fault)?;
+        let bare = group.is_empty();
+        self.0.write_opt(group, &options).map_err(fault)?;
         // A group without changes writes no record, so it needs a barrier of its own.
-        if synced && group.is_empty() {
+        if synced && bare {
             self.0.flush_wal(true).map_err(fault)
         } else {
             Ok(())

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::io::ErrorKind::NotFound;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use env::{Env, Network, PeerAddress};
 use runtime::storage::{Disk, Engine, Redb};
@@ -78,7 +80,8 @@ pub fn among_three<F: Future<Output = ()>>(case: impl FnOnce([Member<TestEnv>; 3
 
 /// A node on a disk of its own.
 pub struct DiskMachine<E: Engine> {
-    env: Runtime<Disk<E>, NoBlobs>,
+    /// Shared with the runner, which ends the last incarnation when the case is over.
+    env: Arc<Mutex<Runtime<Disk<E>, NoBlobs>>>,
     folder: TempDir,
 }
 
@@ -86,7 +89,15 @@ impl<E: Engine> DiskMachine<E> {
     fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         let env = Runtime::start(&config(1, folder.path()), NoBlobs).expect("the environment starts");
-        Self { env, folder }
+        Self {
+            env: Arc::new(Mutex::new(env)),
+            folder,
+        }
+    }
+
+    fn start_again(&self) {
+        let env = Runtime::start(&config(1, self.folder.path()), NoBlobs).expect("the environment starts");
+        *self.env.lock().expect("no case panics under it") = env;
     }
 }
 
@@ -94,12 +105,12 @@ impl<E: Engine> Machine for DiskMachine<E> {
     type Env = Runtime<Disk<E>, NoBlobs>;
 
     fn env(&self) -> Self::Env {
-        self.env.clone()
+        self.env.lock().expect("no case panics under it").clone()
     }
 
     async fn restart(&mut self) {
-        self.env.shutdown().await;
-        self.env = Runtime::start(&config(1, self.folder.path()), NoBlobs).expect("the environment starts");
+        self.env().shutdown().await;
+        self.start_again();
     }
 
     /// A process cannot cut its own power: the next incarnation gets a copy of the files as they are while this one
@@ -116,9 +127,9 @@ impl<E: Engine> Machine for DiskMachine<E> {
                 break;
             }
         }
-        self.env.shutdown().await;
+        self.env().shutdown().await;
         self.folder = copy;
-        self.env = Runtime::start(&config(1, self.folder.path()), NoBlobs).expect("the environment starts");
+        self.start_again();
     }
 }
 
@@ -131,7 +142,11 @@ pub fn copy_all(from: &Path, to: &Path) {
             std::fs::create_dir(&target).expect("a folder");
             copy_all(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
+            // A file that has gone since the folder was read is not in the copy.
+            let copied = std::fs::copy(entry.path(), target).map(drop);
+            copied
+                .or_else(|error| (error.kind() == NotFound).then_some(()).ok_or(error))
+                .expect("a copy");
         }
     }
 }
@@ -159,13 +174,24 @@ fn same(one: &Path, other: &Path) -> bool {
         })
 }
 
+/// Runs `case` with a node over a store of engine `E`.
+fn on_disk<E: Engine, F: Future<Output = ()>>(case: impl FnOnce(DiskMachine<E>) -> F) {
+    block_on(async {
+        let machine = DiskMachine::new();
+        let env = Arc::clone(&machine.env);
+        case(machine).await;
+        let last = env.lock().expect("no case panics under it").clone();
+        last.shutdown().await;
+    });
+}
+
 /// Runs `case` with a node over a redb store.
 pub fn on_redb<F: Future<Output = ()>>(case: impl FnOnce(DiskMachine<Redb>) -> F) {
-    block_on(async { case(DiskMachine::new()).await });
+    on_disk(case);
 }
 
 /// Runs `case` with a node over a RocksDB store.
 #[cfg(feature = "rocksdb")]
 pub fn on_rocksdb<F: Future<Output = ()>>(case: impl FnOnce(DiskMachine<runtime::storage::Rocks>) -> F) {
-    block_on(async { case(DiskMachine::new()).await });
+    on_disk(case);
 }
