@@ -1,0 +1,394 @@
+//! The network over QUIC: one connection per pair of nodes, mutually authenticated by raw ed25519 keys.
+//!
+//! A handshake succeeds only between nodes of one chain (its id is in the ALPN field) whose keys are on each other's
+//! list. Each QUIC stream begins with a header of four bytes that names its kind and channel; what follows are frames
+//! with their length in front, which is checked against the channel's limit before memory is taken.
+//!
+//! What a peer can make this node hold, per channel: `queue` messages, twice `concurrency` requests and streams, and
+//! [`NetworkLimits::peer_window`] bytes that nobody has read yet over all of them.
+//!
+//! Modules in reading order: `identity` (keys and TLS), `wire` (frames), `peer` (connections of one peer, messages out),
+//! `dial` (connecting), `serve` (streams in), `hub` (listeners), `request`, `stream`, `fault` (what goes wrong).
+
+mod dial;
+mod fault;
+mod hub;
+mod identity;
+mod peer;
+mod request;
+mod serve;
+mod stream;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use env::{Channel, Network, NetworkError, PeerAddress};
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use types::PeerId;
+
+use crate::config::{Config, NetworkLimits};
+use crate::life::Life;
+use fault::Counts;
+use hub::Hub;
+use identity::Identity;
+use peer::Peer;
+use stream::check_size;
+use wire::{FrameReader, Header, Kind, code, put_frame};
+
+pub use fault::{Fault, Offences};
+pub use hub::QuicListener;
+pub use request::QuicReply;
+pub use stream::{QuicReceiver, QuicSender, QuicStream};
+
+/// How long the last words of a node that shuts down may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// One node's place in the network.
+#[derive(Clone, Debug)]
+pub struct QuicNetwork(Arc<Shared>);
+
+/// What all parts of the network of one node share.
+struct Shared {
+    identity: Identity,
+    endpoint: Endpoint,
+    transport: Arc<TransportConfig>,
+    limits: NetworkLimits,
+    handle: Handle,
+    life: Life,
+    peers: RwLock<BTreeMap<PeerId, Arc<Peer>>>,
+    hubs: RwLock<BTreeMap<u16, Arc<Hub>>>,
+    connected: watch::Sender<Arc<BTreeSet<PeerId>>>,
+    counts: Counts,
+}
+
+/// Why the network does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkStartError {
+    /// The seed makes no key, or TLS does not take it.
+    #[error("the network key cannot be used: {detail}")]
+    Key {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl QuicNetwork {
+    /// Listens, and connects to nobody until it is told of peers.
+    pub(crate) fn start(config: &Config, handle: &Handle, life: &Life) -> Result<Self, NetworkStartError> {
+        let key = |error: &dyn std::fmt::Display| NetworkStartError::Key {
+            detail: error.to_string(),
+        };
+        let identity = Identity::new(&config.key_seed, &config.chain).map_err(|error| key(&error))?;
+        let limits = config.network.clone();
+        let transport = Arc::new(transport(&limits));
+        let address = config.listen;
+        let socket = std::net::UdpSocket::bind(address)
+            .map_err(|source| NetworkStartError::Listen { address, source })?;
+        // The verifier asks for the list at each handshake, and the list comes to be after the verifier.
+        let list: Arc<std::sync::OnceLock<Weak<Shared>>> = Arc::default();
+        let asked = Arc::clone(&list);
+        let allowed = move |id| {
+            asked
+                .get()
+                .and_then(Weak::upgrade)
+                .is_some_and(|shared| shared.peer(id).is_some())
+        };
+        let tls = identity.server(allowed).map_err(|error| key(&error))?;
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
+        server.transport_config(Arc::clone(&transport));
+        server.max_incoming(limits.handshakes);
+        let endpoint = {
+            let _tokio = handle.enter();
+            let quinn_runtime = Arc::new(quinn::TokioRuntime);
+            Endpoint::new(EndpointConfig::default(), Some(server), socket, quinn_runtime)
+                .map_err(|source| NetworkStartError::Listen { address, source })?
+        };
+        let shared = Arc::new(Shared {
+            identity,
+            endpoint,
+            transport,
+            limits,
+            handle: handle.clone(),
+            life: life.clone(),
+            peers: RwLock::default(),
+            hubs: RwLock::default(),
+            connected: watch::Sender::default(),
+            counts: Counts::default(),
+        });
+        // The cell is fresh, so this is its first value.
+        drop(list.set(Arc::downgrade(&shared)));
+        handle.spawn(dial::accept(Arc::clone(&shared)));
+        Ok(Self(shared))
+    }
+
+    /// The address that this node listens on, with the port that the system chose if none was asked for.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] when the socket is gone.
+    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
+        self.0.endpoint.local_addr()
+    }
+
+    /// Why the last attempt to connect to `peer` failed; `None` when it did not, or when there was none.
+    pub fn fault(&self, peer: PeerId) -> Option<Fault> {
+        self.0.peer(peer)?.fault()
+    }
+
+    /// How often peers and strangers did what they should not.
+    pub fn offences(&self) -> Offences {
+        self.0.counts.read()
+    }
+
+    /// Ends all connections. The incarnation is over already.
+    pub(crate) async fn close(&self) {
+        let shared = &self.0;
+        let peers = std::mem::take(&mut *shared.peers.write().unwrap_or_else(PoisonError::into_inner));
+        peers.values().for_each(|peer| peer.unlist(code::SHUTDOWN));
+        let hubs = std::mem::take(&mut *shared.hubs.write().unwrap_or_else(PoisonError::into_inner));
+        hubs.values().for_each(|hub| hub.close());
+        shared.connected.send_replace(Arc::default());
+        shared.endpoint.close(code::SHUTDOWN, b"");
+        // Peers that do not take the farewell notice by themselves.
+        drop(tokio::time::timeout(FAREWELL, shared.endpoint.wait_idle()).await);
+    }
+}
+
+fn transport(limits: &NetworkLimits) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    let idle = IdleTimeout::try_from(limits.idle).unwrap_or_else(|_| IdleTimeout::from(VarInt::MAX));
+    transport
+        .max_concurrent_bidi_streams(limits.streams.into())
+        .max_concurrent_uni_streams(limits.streams.into())
+        .stream_receive_window(limits.stream_window.into())
+        .receive_window(limits.peer_window.into())
+        .send_window(limits.peer_window.into())
+        .keep_alive_interval(Some(limits.keep_alive))
+        .max_idle_timeout(Some(idle))
+        .datagram_receive_buffer_size(None);
+    transport
+}
+
+impl Shared {
+    fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
+        self.peers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    /// The peer, or why nothing can go to it.
+    fn listed(&self, id: PeerId) -> Result<Arc<Peer>, NetworkError> {
+        if self.life.is_over() {
+            return Err(NetworkError::Closed);
+        }
+        self.peer(id).ok_or(NetworkError::UnknownPeer { peer: id })
+    }
+
+    fn hub(&self, channel: u16) -> Option<Arc<Hub>> {
+        self.hubs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&channel)
+            .cloned()
+    }
+
+    /// Gives a channel free, unless another listener has it by now.
+    fn free(&self, channel: u16, hub: &Arc<Hub>) {
+        let mut hubs = self.hubs.write().unwrap_or_else(PoisonError::into_inner);
+        if hubs
+            .get(&channel)
+            .is_some_and(|present| Arc::ptr_eq(present, hub))
+        {
+            hubs.remove(&channel);
+        }
+    }
+
+    /// Brings `connected` up to date with what `peer` has.
+    fn note_connected(&self, peer: &Peer) {
+        self.connected.send_if_modified(|connected| {
+            // Read in here, so that of two notes on one peer the later one sees the later state.
+            let stands = peer.current.borrow().is_some();
+            if connected.contains(&peer.id) == stands {
+                return false;
+            }
+            let connected = Arc::make_mut(connected);
+            if stands {
+                connected.insert(peer.id)
+            } else {
+                connected.remove(&peer.id)
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("id", &self.identity.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Network for QuicNetwork {
+    type Stream = QuicStream;
+    type Reply = QuicReply;
+    type Listener = QuicListener;
+
+    fn id(&self) -> PeerId {
+        self.0.identity.id
+    }
+
+    fn set_peers(&self, peers: Vec<PeerAddress>) {
+        let shared = &self.0;
+        if shared.life.is_over() {
+            return;
+        }
+        let mut wanted: BTreeMap<_, _> = peers.into_iter().map(|peer| (peer.id, peer.address)).collect();
+        wanted.remove(&self.id());
+        let removed: Vec<_> = {
+            let mut listed = shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+            let removed = listed
+                .extract_if(.., |id, _| !wanted.contains_key(id))
+                .map(|(_, peer)| peer)
+                .collect();
+            for (id, address) in wanted {
+                if let Some(peer) = listed.get(&id) {
+                    peer.address.send_if_modified(|present| {
+                        let changed = *present != address;
+                        *present = address;
+                        changed
+                    });
+                } else {
+                    let peer = Arc::new(Peer::new(self.id(), id, address, shared.handle.clone()));
+                    shared
+                        .handle
+                        .spawn(dial::keep(Arc::clone(shared), Arc::clone(&peer)));
+                    listed.insert(id, peer);
+                }
+            }
+            removed
+        };
+        for peer in removed {
+            peer.unlist(code::REMOVED);
+            shared.note_connected(&peer);
+            let hubs: Vec<_> = shared
+                .hubs
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .cloned()
+                .collect();
+            hubs.iter().for_each(|hub| hub.forget(peer.id));
+        }
+    }
+
+    fn connected(&self) -> watch::Receiver<Arc<BTreeSet<PeerId>>> {
+        self.0.connected.subscribe()
+    }
+
+    fn listen(&self, channel: Channel) -> Result<QuicListener, NetworkError> {
+        let mut hubs = self.0.hubs.write().unwrap_or_else(PoisonError::into_inner);
+        if self.0.life.is_over() {
+            return Err(NetworkError::Closed);
+        }
+        if hubs.contains_key(&channel.id) {
+            return Err(NetworkError::ChannelTaken {
+                channel: channel.label,
+            });
+        }
+        let hub = Arc::new(Hub::new(channel));
+        hubs.insert(channel.id, Arc::clone(&hub));
+        Ok(QuicListener {
+            hub,
+            shared: Arc::clone(&self.0),
+        })
+    }
+
+    fn send(&self, to: PeerId, channel: Channel, message: Bytes) -> Result<(), NetworkError> {
+        check_size(&channel, &message)?;
+        self.0.listed(to)?.send(&channel, message)
+    }
+
+    async fn request(
+        &self,
+        to: PeerId,
+        channel: Channel,
+        request: Bytes,
+        limit: Duration,
+    ) -> Result<Bytes, NetworkError> {
+        check_size(&channel, &request)?;
+        let peer = self.0.listed(to)?;
+        let place = peer.permits(&channel).requests.try_acquire_owned();
+        let place = place.map_err(|_| NetworkError::Busy {
+            peer: to,
+            channel: channel.label,
+        })?;
+        request::ask(&self.0, &peer, channel, request, limit, place).await
+    }
+
+    async fn open(
+        &self,
+        to: PeerId,
+        channel: Channel,
+        preamble: Bytes,
+        limit: Duration,
+    ) -> Result<QuicStream, NetworkError> {
+        check_size(&channel, &preamble)?;
+        let peer = self.0.listed(to)?;
+        let place = peer.permits(&channel).streams.try_acquire_owned();
+        let place = place.map_err(|_| NetworkError::Busy {
+            peer: to,
+            channel: channel.label,
+        })?;
+        let stream = async {
+            loop {
+                let connection = peer
+                    .connection()
+                    .await
+                    .ok_or(NetworkError::UnknownPeer { peer: to })?;
+                match connection.open_bi().await {
+                    Ok(stream) => break Ok(stream),
+                    Err(_) => peer.remove(&connection),
+                }
+            }
+        };
+        let (send, receive) = match tokio::time::timeout(limit, stream).await {
+            Ok(Ok(stream)) => stream,
+            _ if self.0.life.is_over() => return Err(NetworkError::Closed),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(NetworkError::Timeout { peer: to }),
+        };
+        let mut first = Vec::with_capacity(2);
+        put_frame(
+            &mut first,
+            Some(Header {
+                kind: Kind::Stream,
+                channel: channel.id,
+            }),
+            preamble,
+        );
+        Ok(QuicStream::new(
+            &self.0,
+            to,
+            channel,
+            (send, FrameReader::new(receive)),
+            place,
+            first,
+        ))
+    }
+}
