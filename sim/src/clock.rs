@@ -20,7 +20,12 @@ pub struct NodeClock {
 
 impl Default for NodeClock {
     fn default() -> Self {
-        Self { since: VirtualTime::ZERO, mono_ns: 0, wall_ns: 0, drift_ppb: 0 }
+        Self {
+            since: VirtualTime::ZERO,
+            mono_ns: 0,
+            wall_ns: 0,
+            drift_ppb: 0,
+        }
     }
 }
 

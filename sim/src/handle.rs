@@ -34,7 +34,11 @@ struct Inner {
 
 impl NodeHandle {
     pub fn new(world: Arc<World>, node: NodeIndex, incarnation: u32) -> Self {
-        Self(Arc::new(Inner { world, node, incarnation }))
+        Self(Arc::new(Inner {
+            world,
+            node,
+            incarnation,
+        }))
     }
 
     pub fn world(&self) -> &Arc<World> {
@@ -52,12 +56,18 @@ impl NodeHandle {
     /// Works on the world, or `None` when this incarnation has ended.
     pub fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> Option<T> {
         let mut state = self.0.world.lock();
-        state.nodes[self.0.node].lives(self.0.incarnation).then(|| work(&mut state))
+        state.nodes[self.0.node]
+            .lives(self.0.incarnation)
+            .then(|| work(&mut state))
     }
 
     /// Waits for an instant of virtual time; for ever when the incarnation ends first.
     pub fn sleep_until(&self, at: VirtualTime) -> Sleep {
-        Sleep { handle: self.clone(), until: Until::World(at), timer: None }
+        Sleep {
+            handle: self.clone(),
+            until: Until::World(at),
+            timer: None,
+        }
     }
 }
 
@@ -196,7 +206,11 @@ impl Clock for SimClock {
     }
 
     fn sleep_until(&self, at: Mono) -> impl Future<Output = ()> + Send + 'static {
-        Sleep { handle: self.0.clone(), until: Until::Mono(at), timer: None }
+        Sleep {
+            handle: self.0.clone(),
+            until: Until::Mono(at),
+            timer: None,
+        }
     }
 }
 
@@ -214,7 +228,11 @@ impl Entropy for SimEntropy {
             let block = state.nodes[index].entropy.entry(domain).or_insert(0);
             *block += 1;
             let block = *block;
-            let bits = state.seed.draw(Domain::Entropy, stream, name, block).bits().to_le_bytes();
+            let bits = state
+                .seed
+                .draw(Domain::Entropy, stream, name, block)
+                .bits()
+                .to_le_bytes();
             chunk.copy_from_slice(&bits[..chunk.len()]);
         }
         state.note(Kind::Entropy, index, Name::NONE, name, out.len() as u64);
@@ -236,7 +254,12 @@ impl Probe for SimProbe {
             let mut record = state.record_of(Kind::Protocol, node, name, event.a, event.b);
             record.digest = event.digest.map(|digest| crate::trace::digest(digest));
             let seq = state.recorder.record(record);
-            let fact = crate::oracle::Fact::Said { node, at: state.now, event: &event, seq };
+            let fact = crate::oracle::Fact::Said {
+                node,
+                at: state.now,
+                event: &event,
+                seq,
+            };
             state.tell(&fact);
         });
     }
@@ -266,13 +289,20 @@ impl Probe for SimProbe {
                 return false;
             }
             let address = crate::trace::digest(site.name.as_bytes());
-            if !state.seed.draw(Domain::Buggify, address, 0, 0).chance(BUGGIFY_PPM) {
+            if !state
+                .seed
+                .draw(Domain::Buggify, address, 0, 0)
+                .chance(BUGGIFY_PPM)
+            {
                 return false;
             }
             let visit = state.nodes[node].visits.entry(site.name).or_insert(0);
             *visit += 1;
             let visit = *visit;
-            let fires = state.seed.draw(Domain::Buggify, address, node as u64 + 1, visit).chance(BUGGIFY_PPM);
+            let fires = state
+                .seed
+                .draw(Domain::Buggify, address, node as u64 + 1, visit)
+                .chance(BUGGIFY_PPM);
             if fires {
                 *state.sites.entry(site.name).or_insert(0) += 1;
                 let name = state.task_name(site.name);

@@ -59,7 +59,13 @@ struct Hosted {
 impl Hosts {
     /// Puts `content` at `url`.
     pub fn put(&mut self, url: &str, content: Bytes) {
-        self.blobs.insert(url.to_owned(), Hosted { content, manner: HostManner::Honest });
+        self.blobs.insert(
+            url.to_owned(),
+            Hosted {
+                content,
+                manner: HostManner::Honest,
+            },
+        );
     }
 
     /// Changes how every blob whose URL starts with `prefix` is served.
@@ -90,7 +96,11 @@ impl Blobs for SimBlobs {
     }
 
     async fn read(&self, url: &str, range: Range<u64>, limit: Duration) -> Result<Bytes, BlobError> {
-        let bad = BlobError::BadRange { url: url.to_owned(), start: range.start, end: range.end };
+        let bad = BlobError::BadRange {
+            url: url.to_owned(),
+            start: range.start,
+            end: range.end,
+        };
         let length = range.end.saturating_sub(range.start);
         if length == 0 || length > MAX_RANGE {
             return Err(bad);
@@ -120,11 +130,19 @@ impl SimBlobs {
             let local = state.nodes[node].local;
             let limit_ns = nanos(limit);
             let in_time = after_ns.filter(|after| *after <= limit_ns);
-            (local.after(in_time.unwrap_or(limit_ns)), in_time.is_some(), result)
+            (
+                local.after(in_time.unwrap_or(limit_ns)),
+                in_time.is_some(),
+                result,
+            )
         });
         let (at, in_time, result) = asked.ok_or(BlobError::Closed)?;
         self.0.sleep_until(at).await;
-        if in_time { result } else { Err(BlobError::Timeout { url: url.to_owned() }) }
+        if in_time {
+            result
+        } else {
+            Err(BlobError::Timeout { url: url.to_owned() })
+        }
     }
 }
 
@@ -138,22 +156,35 @@ impl State {
     ) -> Served {
         self.hosts.requests += 1;
         let address = crate::trace::digest(url.as_bytes());
-        let mut draw = self.seed.draw(Domain::Blob, node as u64, address, self.hosts.requests);
+        let mut draw = self
+            .seed
+            .draw(Domain::Blob, node as u64, address, self.hosts.requests);
         let name = self.task_name("blob");
         self.note(Kind::BlobStart, node, name, address, length);
         let missing = || Err(BlobError::NotFound { url: url.to_owned() });
         let round_trip = ROUND_TRIP_NS + draw.below(ROUND_TRIP_NS);
-        let Some(hosted) = self.hosts.blobs.get(url) else { return (Some(round_trip), missing()) };
-        let transfer = |rate: u64| round_trip.saturating_add(length.saturating_mul(1_000_000_000) / rate.max(1));
+        let Some(hosted) = self.hosts.blobs.get(url) else {
+            return (Some(round_trip), missing());
+        };
+        let transfer =
+            |rate: u64| round_trip.saturating_add(length.saturating_mul(1_000_000_000) / rate.max(1));
         let honest = transfer(BYTES_PER_SECOND);
         match &hosted.manner {
             HostManner::Honest => (Some(honest), answer(&hosted.content)),
-            HostManner::Slow { bytes_per_second } => (Some(transfer(*bytes_per_second)), answer(&hosted.content)),
+            HostManner::Slow { bytes_per_second } => {
+                (Some(transfer(*bytes_per_second)), answer(&hosted.content))
+            }
             HostManner::Missing => (Some(round_trip), missing()),
             HostManner::Silent => (None, missing()),
             HostManner::Flaky { ppm } if draw.chance(*ppm) => {
                 let detail = "the connection broke".to_owned();
-                (Some(honest), Err(BlobError::Failed { url: url.to_owned(), detail }))
+                (
+                    Some(honest),
+                    Err(BlobError::Failed {
+                        url: url.to_owned(),
+                        detail,
+                    }),
+                )
             }
             HostManner::Flaky { .. } => (Some(honest), answer(&hosted.content)),
             HostManner::Lying => {
@@ -163,7 +194,9 @@ impl State {
                 }
                 (Some(honest), answer(&Bytes::from(content)))
             }
-            HostManner::Selective { nodes } if nodes.contains(&node) => (Some(honest), answer(&hosted.content)),
+            HostManner::Selective { nodes } if nodes.contains(&node) => {
+                (Some(honest), answer(&hosted.content))
+            }
             HostManner::Selective { .. } => (Some(round_trip), missing()),
         }
     }

@@ -21,7 +21,12 @@ pub const BLOB_URL: &str = "https://blobs.sim/data";
 const BLOB_BYTES: usize = 64 << 10;
 
 /// The nodes of the load, and its blob.
-pub fn build(seed: Seed, nodes: usize, pause: Duration, payload: usize) -> (Vec<NodeSpec>, Vec<(String, Bytes)>) {
+pub fn build(
+    seed: Seed,
+    nodes: usize,
+    pause: Duration,
+    payload: usize,
+) -> (Vec<NodeSpec>, Vec<(String, Bytes)>) {
     build_with::<SimScheme>(seed, nodes, pause, payload)
 }
 
@@ -41,9 +46,14 @@ pub fn build_with<S: Scheme>(
         bytes
     };
     let members: Vec<PeerAddress> = (0..nodes)
-        .map(|node| PeerAddress { id: PeerId::new(secret_seed(node, 0)), address: String::new() })
+        .map(|node| PeerAddress {
+            id: PeerId::new(secret_seed(node, 0)),
+            address: String::new(),
+        })
         .collect();
-    let keys: Vec<_> = (0..nodes).map(|node| S::public(&S::secret(&secret_seed(node, 1)))).collect();
+    let keys: Vec<_> = (0..nodes)
+        .map(|node| S::public(&S::secret(&secret_seed(node, 1))))
+        .collect();
     let content = Bytes::from((0..BLOB_BYTES).map(|byte| (byte % 251) as u8).collect::<Vec<_>>());
     let blob = (BLOB_URL.to_owned(), content.len() as u64, Digest::of(&content));
     let specs = (0..nodes).map(|node| {
@@ -84,7 +94,10 @@ struct OneBlockPerRound {
 impl Oracle for OneBlockPerRound {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
-            Fact::Damaged { node, unnoticed: true } => self.amnesic.push(*node),
+            Fact::Damaged {
+                node,
+                unnoticed: true,
+            } => self.amnesic.push(*node),
             Fact::Said { node, at, event, seq } if matches!(event.kind, "block_made" | "block_seen") => {
                 let digest = *event.digest.expect("a block event carries the block's digest");
                 let author = event.b;
@@ -119,7 +132,10 @@ struct NothingForgotten {
 
 impl NothingForgotten {
     fn new(nodes: usize) -> Self {
-        Self { made: vec![None; nodes], excused: vec![false; nodes] }
+        Self {
+            made: vec![None; nodes],
+            excused: vec![false; nodes],
+        }
     }
 }
 
@@ -137,7 +153,11 @@ impl Oracle for NothingForgotten {
                         node: Some(*node),
                         at: *at,
                         seq: Some(*seq),
-                        what: format!("recovered round {} after making round {}", event.a, made.unwrap_or(0)),
+                        what: format!(
+                            "recovered round {} after making round {}",
+                            event.a,
+                            made.unwrap_or(0)
+                        ),
                     });
                 }
             }
@@ -164,7 +184,11 @@ const HEAL_LIMIT: Duration = Duration::from_secs(30);
 
 impl Progress {
     fn new(nodes: usize) -> Self {
-        Self { newest: vec![None; nodes], excused: vec![false; nodes], healed: None }
+        Self {
+            newest: vec![None; nodes],
+            excused: vec![false; nodes],
+            healed: None,
+        }
     }
 }
 
@@ -172,7 +196,9 @@ impl Oracle for Progress {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Damaged { node, .. } => self.excused[*node] = true,
-            Fact::Said { node, event, .. } if event.kind == "block_made" => self.newest[*node] = Some(event.a),
+            Fact::Said { node, event, .. } if event.kind == "block_made" => {
+                self.newest[*node] = Some(event.a)
+            }
             Fact::Healed { at } => {
                 let newest = self.newest.iter().flatten().max().copied().unwrap_or(0);
                 self.healed = Some((*at, newest));
@@ -183,7 +209,9 @@ impl Oracle for Progress {
     }
 
     fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
-        let Some((healed, newest)) = self.healed else { return Ok(()) };
+        let Some((healed, newest)) = self.healed else {
+            return Ok(());
+        };
         if Duration::from_nanos(at.since(healed)) < HEAL_LIMIT {
             return Ok(());
         }

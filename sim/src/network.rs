@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use types::PeerId;
 
+use self::handle::ListenerState;
 pub use self::handle::{SimListener, SimNetwork, SimReply};
-pub use self::link::{LinkFault, LinkProfile};
 pub(crate) use self::link::Link;
+pub use self::link::{LinkFault, LinkProfile};
 pub(crate) use self::packet::{Body, Packet};
 pub(crate) use self::session::Session;
 pub(crate) use self::stream::StreamEnd;
 pub use self::stream::{SimStream, SimStreamReceiver, SimStreamSender};
-use self::handle::ListenerState;
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 
@@ -64,7 +64,11 @@ impl NetConfig {
 
     /// Machines of one room.
     pub fn lan() -> Self {
-        Self::uniform(LinkProfile { latency_us: 100, jitter_us: 100, ..LinkProfile::default() })
+        Self::uniform(LinkProfile {
+            latency_us: 100,
+            jitter_us: 100,
+            ..LinkProfile::default()
+        })
     }
 
     /// The link between two nodes before any fault.
@@ -79,7 +83,12 @@ pub(crate) enum NetEvent {
     /// A packet arrives.
     Arrive(Box<Packet>),
     /// A session looks at its age: dials again, pings, or gives up.
-    Tick { node: NodeIndex, peer: NodeIndex, incarnation: u32, life: u64 },
+    Tick {
+        node: NodeIndex,
+        peer: NodeIndex,
+        incarnation: u32,
+        life: u64,
+    },
 }
 
 /// The whole network.
@@ -151,7 +160,10 @@ impl Net {
     }
 
     pub fn peer(&self, id: PeerId) -> Result<NodeIndex, NetworkError> {
-        self.index.get(&id).copied().ok_or(NetworkError::UnknownPeer { peer: id })
+        self.index
+            .get(&id)
+            .copied()
+            .ok_or(NetworkError::UnknownPeer { peer: id })
     }
 }
 
@@ -163,7 +175,10 @@ pub(crate) struct FairQueue<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { queues: BTreeMap::new(), last: 0 }
+        Self {
+            queues: BTreeMap::new(),
+            last: 0,
+        }
     }
 }
 

@@ -32,7 +32,10 @@ pub struct Step {
 impl Step {
     /// `action`, at `millis` milliseconds.
     pub fn new(millis: u64, action: Action) -> Self {
-        Self { at_us: millis * 1_000, action }
+        Self {
+            at_us: millis * 1_000,
+            action,
+        }
     }
 
     /// When.
@@ -56,7 +59,10 @@ pub enum Direction {
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are named for what they are; the variants say what happens")]
+#[expect(
+    missing_docs,
+    reason = "the fields are named for what they are; the variants say what happens"
+)]
 pub enum Action {
     /// The node loses power; of what was not synced, `survivors` are left.
     Crash { node: NodeIndex, survivors: Survivors },
@@ -69,15 +75,25 @@ pub enum Action {
     /// All work of the node takes `percent` hundredths of its time; 100 is as built.
     Slow { node: NodeIndex, percent: u64 },
     /// The nodes of `side` are cut off from all others.
-    Partition { side: Vec<NodeIndex>, direction: Direction },
+    Partition {
+        side: Vec<NodeIndex>,
+        direction: Direction,
+    },
     /// Ends an equal partition.
-    Heal { side: Vec<NodeIndex>, direction: Direction },
+    Heal {
+        side: Vec<NodeIndex>,
+        direction: Direction,
+    },
     /// One direction of one link is cut.
     Cut { from: NodeIndex, to: NodeIndex },
     /// Ends an equal cut.
     Mend { from: NodeIndex, to: NodeIndex },
     /// Links from `from` to `to` (every node when absent) have exactly these faults.
-    Link { from: Option<NodeIndex>, to: Option<NodeIndex>, fault: LinkFault },
+    Link {
+        from: Option<NodeIndex>,
+        to: Option<NodeIndex>,
+        fault: LinkFault,
+    },
     /// Node `from` resets its session with `to`; the reset crosses the network.
     Reset { from: NodeIndex, to: NodeIndex },
     /// The node's clocks run fast by `ppb` billionths.
@@ -150,7 +166,10 @@ impl Action {
             Self::Cut { from, to } | Self::Mend { from, to } | Self::Reset { from, to } => vec![*from, *to],
             Self::SwapDisks { a, b } => vec![*a, *b],
             Self::Link { from, to, .. } => from.iter().chain(to).copied().collect(),
-            Self::Host { manner: HostManner::Selective { nodes }, .. } => nodes.clone(),
+            Self::Host {
+                manner: HostManner::Selective { nodes },
+                ..
+            } => nodes.clone(),
             _ => self.node().into_iter().collect(),
         }
     }
@@ -189,7 +208,9 @@ pub enum PlanError {
     #[error("this is not a plan: {0}")]
     Syntax(String),
     /// A step names a node that the scenario does not have.
-    #[error("step {step} ({action}) names node {node}, and the scenario has {nodes}: nodes are numbered from 0")]
+    #[error(
+        "step {step} ({action}) names node {node}, and the scenario has {nodes}: nodes are numbered from 0"
+    )]
     NoSuchNode {
         /// The step, from 0.
         step: usize,
@@ -235,11 +256,21 @@ impl Plan {
     pub fn check(&self, nodes: usize, end: VirtualTime) -> Result<(), PlanError> {
         for (step, Step { at_us, action }) in self.steps.iter().enumerate() {
             if let Some(node) = action.nodes().into_iter().find(|node| *node >= nodes) {
-                return Err(PlanError::NoSuchNode { step, action: action.name(), node, nodes });
+                return Err(PlanError::NoSuchNode {
+                    step,
+                    action: action.name(),
+                    node,
+                    nodes,
+                });
             }
             let end_us = end.as_nanos() / 1_000;
             if *at_us > end_us {
-                return Err(PlanError::AfterEnd { step, action: action.name(), at_us: *at_us, end_us });
+                return Err(PlanError::AfterEnd {
+                    step,
+                    action: action.name(),
+                    at_us: *at_us,
+                    end_us,
+                });
             }
         }
         Ok(())
@@ -279,7 +310,10 @@ impl State {
             Action::Disk { node, fault } => {
                 let harm = fault.kind().harm();
                 if harm >= Harm::Damage {
-                    self.tell(&Fact::Damaged { node: *node, unnoticed: harm == Harm::Amnesia });
+                    self.tell(&Fact::Damaged {
+                        node: *node,
+                        unnoticed: harm == Harm::Amnesia,
+                    });
                 }
                 self.nodes[*node].disk.apply(*fault);
             }
@@ -288,7 +322,10 @@ impl State {
             }
             Action::SwapDisks { a, b } => {
                 for node in [*a, *b] {
-                    self.tell(&Fact::Damaged { node, unnoticed: true });
+                    self.tell(&Fact::Damaged {
+                        node,
+                        unnoticed: true,
+                    });
                 }
                 if a != b {
                     let (low, high) = ((*a).min(*b), (*a).max(*b));
@@ -323,7 +360,12 @@ impl State {
         self.hosts.set_manner("", &HostManner::Honest);
     }
 
-    fn partition(&mut self, side: &[NodeIndex], direction: Direction, change: fn(&mut Self, NodeIndex, NodeIndex)) {
+    fn partition(
+        &mut self,
+        side: &[NodeIndex],
+        direction: Direction,
+        change: fn(&mut Self, NodeIndex, NodeIndex),
+    ) {
         for other in (0..self.nodes.len()).filter(|node| !side.contains(node)) {
             for node in side {
                 if direction != Direction::In {

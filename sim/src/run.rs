@@ -100,8 +100,12 @@ impl Simulation {
                 violation = oracle.finish(now).err();
             }
         }
-        let code = violation.as_ref().map_or(0, |violation| u64::from(violation.class.exit_code()));
-        let name = state.recorder.name(violation.as_ref().map_or("pass", |violation| violation.oracle));
+        let code = violation
+            .as_ref()
+            .map_or(0, |violation| u64::from(violation.class.exit_code()));
+        let name = state
+            .recorder
+            .name(violation.as_ref().map_or("pass", |violation| violation.oracle));
         let verdict = state.note(Kind::Verdict, usize::from(Record::WORLD), name, code, 0);
         let recent = state.recorder.recent();
         let slice = match &violation {
@@ -113,11 +117,24 @@ impl Simulation {
         };
         let (summary, ladder) = (state.recorder.summary(), state.recorder.ladder());
         let sites = std::mem::take(&mut state.sites);
-        let empty = Recorder::new(Header::default(), Options { ring: 1, ..Options::default() }, None);
+        let empty = Recorder::new(
+            Header::default(),
+            Options {
+                ring: 1,
+                ..Options::default()
+            },
+            None,
+        );
         let recorder = std::mem::replace(&mut state.recorder, empty);
         let line = if code == 0 { "PASS" } else { "FAIL" };
-        let counters = sites.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        let trace_error = recorder.finish(line, counters).err().map(|error| error.to_string());
+        let counters = sites
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect();
+        let trace_error = recorder
+            .finish(line, counters)
+            .err()
+            .map(|error| error.to_string());
         Ok(Outcome {
             violation,
             slice,
@@ -130,4 +147,3 @@ impl Simulation {
         })
     }
 }
-

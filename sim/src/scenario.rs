@@ -134,7 +134,9 @@ impl Scenario {
     /// [`ScenarioError::Unknown`].
     pub fn built_in(name: &str) -> Result<Self, ScenarioError> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
-        let (name, text) = found.ok_or_else(|| ScenarioError::Unknown { name: name.to_owned() })?;
+        let (name, text) = found.ok_or_else(|| ScenarioError::Unknown {
+            name: name.to_owned(),
+        })?;
         Self::parse(name, text)
     }
 
@@ -143,8 +145,10 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError::Syntax`], [`ScenarioError::Range`].
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text)
-            .map_err(|error| ScenarioError::Syntax { name: name.to_owned(), detail: error.to_string() })?;
+        let scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
+            name: name.to_owned(),
+            detail: error.to_string(),
+        })?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -165,7 +169,13 @@ impl Scenario {
         ];
         for (field, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
-                return Err(ScenarioError::Range { name: self.name.clone(), field, value, low, high });
+                return Err(ScenarioError::Range {
+                    name: self.name.clone(),
+                    field,
+                    value,
+                    low,
+                    high,
+                });
             }
         }
         Ok(())
@@ -206,10 +216,16 @@ impl Scenario {
             Policy::Lifo,
             Policy::Random,
             Policy::Pct { stretch: 64 },
-            Policy::Starve { label: "main".to_owned() },
+            Policy::Starve {
+                label: "main".to_owned(),
+            },
         ];
         let drawn = draw.pick(&policies).clone();
-        let disk = if draw.chance(500_000) { Profile::NVME } else { Profile::CLOUD };
+        let disk = if draw.chance(500_000) {
+            Profile::NVME
+        } else {
+            Profile::CLOUD
+        };
         WorldConfig {
             net,
             disk,
@@ -227,11 +243,23 @@ impl Scenario {
 
 /// Four regions, one way: Virginia, Frankfurt, Tokyo, Sao Paulo.
 fn wan() -> NetConfig {
-    let table_ms = [[1, 45, 73, 57], [45, 1, 112, 101], [73, 112, 1, 128], [57, 101, 128, 1]];
-    let link = |ms: u64| LinkProfile { latency_us: ms * 1_000, jitter_us: ms * 100, tail_ppm: 5_000 };
+    let table_ms = [
+        [1, 45, 73, 57],
+        [45, 1, 112, 101],
+        [73, 112, 1, 128],
+        [57, 101, 128, 1],
+    ];
+    let link = |ms: u64| LinkProfile {
+        latency_us: ms * 1_000,
+        jitter_us: ms * 100,
+        tail_ppm: 5_000,
+    };
     NetConfig {
         regions: vec![0, 1, 2, 3],
-        links: table_ms.iter().map(|row| row.iter().map(|ms| link(*ms)).collect()).collect(),
+        links: table_ms
+            .iter()
+            .map(|row| row.iter().map(|ms| link(*ms)).collect())
+            .collect(),
         egress_bytes_per_second: 125_000_000,
         ..NetConfig::lan()
     }
@@ -253,8 +281,24 @@ mod tests {
     #[test]
     fn a_scenario_out_of_range_names_the_field() {
         let error = Scenario::parse("x", "name = \"x\"\nnodes = 0").unwrap_err();
-        assert!(matches!(error, ScenarioError::Range { field: "nodes", value: 0, .. }), "{error}");
-        assert!(matches!(Scenario::parse("x", "nods = 3"), Err(ScenarioError::Syntax { .. })));
-        assert!(matches!(Scenario::built_in("y"), Err(ScenarioError::Unknown { .. })));
+        assert!(
+            matches!(
+                error,
+                ScenarioError::Range {
+                    field: "nodes",
+                    value: 0,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(matches!(
+            Scenario::parse("x", "nods = 3"),
+            Err(ScenarioError::Syntax { .. })
+        ));
+        assert!(matches!(
+            Scenario::built_in("y"),
+            Err(ScenarioError::Unknown { .. })
+        ));
     }
 }

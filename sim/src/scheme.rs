@@ -92,13 +92,23 @@ impl Scheme for SimScheme {
     }
 
     fn sign(secret: &SimSecretKey, message: &[u8]) -> SimSignature {
-        CALLS.set(Calls { signed: CALLS.get().signed + 1, ..CALLS.get() });
+        CALLS.set(Calls {
+            signed: CALLS.get().signed + 1,
+            ..CALLS.get()
+        });
         tag(&secret.0, message)
     }
 
     fn verify(public: &SimPublicKey, message: &[u8], signature: &SimSignature) -> Result<(), SignatureError> {
-        CALLS.set(Calls { verified: CALLS.get().verified + 1, ..CALLS.get() });
-        if tag(public, message) == *signature { Ok(()) } else { Err(SignatureError::Invalid) }
+        CALLS.set(Calls {
+            verified: CALLS.get().verified + 1,
+            ..CALLS.get()
+        });
+        if tag(public, message) == *signature {
+            Ok(())
+        } else {
+            Err(SignatureError::Invalid)
+        }
     }
 }
 
@@ -111,12 +121,18 @@ mod tests {
         let (one, two) = (SimScheme::secret(&[1; 32]), SimScheme::secret(&[2; 32]));
         let before = calls();
         let signature = SimScheme::sign(&one, b"message");
-        assert_eq!(SimScheme::verify(&SimScheme::public(&one), b"message", &signature), Ok(()));
+        assert_eq!(
+            SimScheme::verify(&SimScheme::public(&one), b"message", &signature),
+            Ok(())
+        );
         for (key, message) in [(&two, &b"message"[..]), (&one, b"massage")] {
             let refused = SimScheme::verify(&SimScheme::public(key), message, &signature);
             assert_eq!(refused, Err(SignatureError::Invalid));
         }
         let after = calls();
-        assert_eq!((after.signed - before.signed, after.verified - before.verified), (1, 3));
+        assert_eq!(
+            (after.signed - before.signed, after.verified - before.verified),
+            (1, 3)
+        );
     }
 }

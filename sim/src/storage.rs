@@ -1,7 +1,9 @@
 //! The simulated disk as an [`env::Storage`].
 
 use bytes::Bytes;
-use env::storage::{Batch, Direction, Durability, Entry, Family, KeyRange, Reader, Storage, StorageError, Store};
+use env::storage::{
+    Batch, Direction, Durability, Entry, Family, KeyRange, Reader, Storage, StorageError, Store,
+};
 
 use crate::disk::{Answer, DiskEvent, NEVER, Snapshot, StoreId};
 use crate::handle::NodeHandle;
@@ -45,10 +47,16 @@ impl NodeHandle {
         self.answer(asked).await
     }
 
-    fn submit<T>(&self, question: impl FnOnce(&mut crate::disk::Disk, u64) -> Answer<T>) -> Option<(Answer<T>, u64)> {
+    fn submit<T>(
+        &self,
+        question: impl FnOnce(&mut crate::disk::Disk, u64) -> Answer<T>,
+    ) -> Option<(Answer<T>, u64)> {
         let node = self.node();
         self.with(|state| {
-            let local = state.nodes[node].local.as_nanos().max(state.nodes[node].disk.now_ns());
+            let local = state.nodes[node]
+                .local
+                .as_nanos()
+                .max(state.nodes[node].disk.now_ns());
             let answer = question(&mut state.nodes[node].disk, local);
             let seq = state.note_disk(Kind::DiskStart, node, &answer.event);
             (answer, seq)
@@ -63,8 +71,13 @@ impl NodeHandle {
         self.sleep_until(VirtualTime::from_nanos(answer.at_ns)).await;
         let node = self.node();
         self.with(|state| {
-            let mut record =
-                state.record_of(Kind::DiskEnd, node, Name::NONE, u64::from(answer.event.store), answer.event.bytes);
+            let mut record = state.record_of(
+                Kind::DiskEnd,
+                node,
+                Name::NONE,
+                u64::from(answer.event.store),
+                answer.event.bytes,
+            );
             record.cause = state.recorder.since(started);
             state.recorder.record(record);
         });
@@ -86,13 +99,19 @@ impl Storage for SimStorage {
 
     async fn open(&self, name: &str, families: &[Family]) -> Result<SimStore, StorageError> {
         let id = self.0.ask(|disk, now| disk.open(now, name, families)).await?;
-        Ok(SimStore(std::sync::Arc::new(Opened { handle: self.0.clone(), id })))
+        Ok(SimStore(std::sync::Arc::new(Opened {
+            handle: self.0.clone(),
+            id,
+        })))
     }
 }
 
 impl Reader for SimStore {
     async fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        self.0.handle.ask(|disk, now| disk.get(now, self.0.id, family, key)).await
+        self.0
+            .handle
+            .ask(|disk, now| disk.get(now, self.0.id, family, key))
+            .await
     }
 
     async fn scan(
@@ -102,7 +121,10 @@ impl Reader for SimStore {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Entry>, StorageError> {
-        self.0.handle.ask(|disk, now| disk.scan(now, self.0.id, family, &range, direction, limit)).await
+        self.0
+            .handle
+            .ask(|disk, now| disk.scan(now, self.0.id, family, &range, direction, limit))
+            .await
     }
 }
 
@@ -114,19 +136,32 @@ impl Store for SimStore {
         batch: Batch,
         durability: Durability,
     ) -> impl Future<Output = Result<(), StorageError>> + Send {
-        let asked = self.0.handle.submit(|disk, now| disk.write(now, self.0.id, batch, durability));
+        let asked = self
+            .0
+            .handle
+            .submit(|disk, now| disk.write(now, self.0.id, batch, durability));
         self.0.handle.answer(asked)
     }
 
     async fn snapshot(&self) -> Result<SimSnapshot, StorageError> {
-        let snapshot = self.0.handle.ask(|disk, now| disk.snapshot(now, self.0.id)).await?;
-        Ok(SimSnapshot { opened: self.0.clone(), snapshot })
+        let snapshot = self
+            .0
+            .handle
+            .ask(|disk, now| disk.snapshot(now, self.0.id))
+            .await?;
+        Ok(SimSnapshot {
+            opened: self.0.clone(),
+            snapshot,
+        })
     }
 }
 
 impl Reader for SimSnapshot {
     async fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        self.opened.handle.ask(|disk, now| disk.get_at(now, &self.snapshot, family, key)).await
+        self.opened
+            .handle
+            .ask(|disk, now| disk.get_at(now, &self.snapshot, family, key))
+            .await
     }
 
     async fn scan(
@@ -136,6 +171,9 @@ impl Reader for SimSnapshot {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Entry>, StorageError> {
-        self.opened.handle.ask(|disk, now| disk.scan_at(now, &self.snapshot, family, &range, direction, limit)).await
+        self.opened
+            .handle
+            .ask(|disk, now| disk.scan_at(now, &self.snapshot, family, &range, direction, limit))
+            .await
     }
 }

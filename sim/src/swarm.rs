@@ -39,8 +39,15 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 7] =
-        [Self::Crash, Self::Pause, Self::Partition, Self::Link, Self::Clock, Self::Disk, Self::Host];
+    pub const ALL: [Self; 7] = [
+        Self::Crash,
+        Self::Pause,
+        Self::Partition,
+        Self::Link,
+        Self::Clock,
+        Self::Disk,
+        Self::Host,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -65,7 +72,12 @@ impl Family {
 pub fn plan(scenario: &Scenario, seed: Seed) -> Plan {
     let mut draw = seed.draw(Domain::Plan, 1, 0, 0);
     // A seed has each family with even odds: a few kinds of faults in depth find more than all of them at once.
-    let families: Vec<Family> = scenario.faults.iter().copied().filter(|_| draw.chance(500_000)).collect();
+    let families: Vec<Family> = scenario
+        .faults
+        .iter()
+        .copied()
+        .filter(|_| draw.chance(500_000))
+        .collect();
     let mut planner = Planner {
         nodes: scenario.nodes,
         budget: (scenario.nodes - 1) / 3,
@@ -130,7 +142,11 @@ impl Planner {
     /// A node that may be hurt from `at_ms` until `until_ms` within the budget.
     fn victim(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) -> Option<NodeIndex> {
         let node = self.node(draw);
-        let hurt = self.hurt_until.iter().filter(|(other, until)| **other != node && **until > at_ms).count();
+        let hurt = self
+            .hurt_until
+            .iter()
+            .filter(|(other, until)| **other != node && **until > at_ms)
+            .count();
         let free = self.hurt_until.get(&node).is_none_or(|until| *until <= at_ms);
         if hurt >= self.budget || !free {
             return None;
@@ -140,8 +156,15 @@ impl Planner {
     }
 
     fn crash(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
-        let Some(node) = self.victim(at_ms, until_ms, draw) else { return };
-        let survivors = *draw.pick(&[Survivors::Nothing, Survivors::Prefix, Survivors::Prefix, Survivors::Everything]);
+        let Some(node) = self.victim(at_ms, until_ms, draw) else {
+            return;
+        };
+        let survivors = *draw.pick(&[
+            Survivors::Nothing,
+            Survivors::Prefix,
+            Survivors::Prefix,
+            Survivors::Everything,
+        ]);
         self.push(at_ms, Action::Crash { node, survivors });
         self.push(until_ms, Action::Restart { node });
     }
@@ -149,10 +172,18 @@ impl Planner {
     fn pause(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         if draw.chance(500_000) {
             let node = self.node(draw);
-            self.push(at_ms, Action::Slow { node, percent: draw.within(200, 5_000) });
+            self.push(
+                at_ms,
+                Action::Slow {
+                    node,
+                    percent: draw.within(200, 5_000),
+                },
+            );
             return self.push(until_ms, Action::Slow { node, percent: 100 });
         }
-        let Some(node) = self.victim(at_ms, until_ms, draw) else { return };
+        let Some(node) = self.victim(at_ms, until_ms, draw) else {
+            return;
+        };
         self.push(at_ms, Action::Pause { node });
         self.push(until_ms, Action::Resume { node });
     }
@@ -167,7 +198,13 @@ impl Planner {
                 let size = draw.below(self.nodes as u64);
                 side.truncate(usize::try_from(size).expect("fewer nodes than memory"));
                 side.sort_unstable();
-                self.push(at_ms, Action::Partition { side: side.clone(), direction });
+                self.push(
+                    at_ms,
+                    Action::Partition {
+                        side: side.clone(),
+                        direction,
+                    },
+                );
                 self.push(until_ms, Action::Heal { side, direction });
             }
             1 => {
@@ -181,7 +218,13 @@ impl Planner {
             }
             _ => {
                 let side = vec![self.node(draw)];
-                self.push(at_ms, Action::Partition { side: side.clone(), direction });
+                self.push(
+                    at_ms,
+                    Action::Partition {
+                        side: side.clone(),
+                        direction,
+                    },
+                );
                 self.push(until_ms, Action::Heal { side, direction });
             }
         }
@@ -204,7 +247,14 @@ impl Planner {
         let from = draw.chance(700_000).then(|| self.node(draw));
         let to = draw.chance(500_000).then(|| self.node(draw));
         self.push(at_ms, Action::Link { from, to, fault });
-        self.push(until_ms, Action::Link { from, to, fault: LinkFault::default() });
+        self.push(
+            until_ms,
+            Action::Link {
+                from,
+                to,
+                fault: LinkFault::default(),
+            },
+        );
     }
 
     fn clock(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
@@ -224,51 +274,116 @@ impl Planner {
         if delays {
             let node = self.node(draw);
             let fault = match draw.below(3) {
-                0 => DiskFault::Slow { percent: u32::try_from(draw.within(200, 10_000)).expect("small") },
-                1 => DiskFault::Throttle { bytes_per_second: draw.within(10_000, 1_000_000) },
-                _ => DiskFault::Stall { until_ns: until_ms.min(self.end_ms) * 1_000_000 },
+                0 => DiskFault::Slow {
+                    percent: u32::try_from(draw.within(200, 10_000)).expect("small"),
+                },
+                1 => DiskFault::Throttle {
+                    bytes_per_second: draw.within(10_000, 1_000_000),
+                },
+                _ => DiskFault::Stall {
+                    until_ns: until_ms.min(self.end_ms) * 1_000_000,
+                },
             };
             self.push(at_ms, Action::Disk { node, fault });
-            return self.push(until_ms, Action::DiskClear { node, kind: fault.kind() });
+            return self.push(
+                until_ms,
+                Action::DiskClear {
+                    node,
+                    kind: fault.kind(),
+                },
+            );
         }
         let fault = match draw.below(11) {
             0 => DiskFault::ReadError { repeat: repeat(draw) },
             1 => DiskFault::WriteError { repeat: repeat(draw) },
             2 => DiskFault::FailedSync,
             3 => DiskFault::ReadOnly,
-            4 => DiskFault::Full { limit_bytes: draw.within(1, 50_000) },
-            5 => DiskFault::FlippedRead { ppm: ppm(draw, 200_000) },
-            6 => DiskFault::Rot { ppm: ppm(draw, 50_000) },
-            7 => DiskFault::Misdirected { ppm: ppm(draw, 50_000) },
+            4 => DiskFault::Full {
+                limit_bytes: draw.within(1, 50_000),
+            },
+            5 => DiskFault::FlippedRead {
+                ppm: ppm(draw, 200_000),
+            },
+            6 => DiskFault::Rot {
+                ppm: ppm(draw, 50_000),
+            },
+            7 => DiskFault::Misdirected {
+                ppm: ppm(draw, 50_000),
+            },
             8 => DiskFault::LyingSync,
-            9 => DiskFault::Phantom { ppm: ppm(draw, 50_000) },
-            _ => DiskFault::TornTail { tear: *draw.pick(&[Tear::Cut, Tear::Hole]) },
+            9 => DiskFault::Phantom {
+                ppm: ppm(draw, 50_000),
+            },
+            _ => DiskFault::TornTail {
+                tear: *draw.pick(&[Tear::Cut, Tear::Hole]),
+            },
         };
         let damage = fault.kind().harm() >= crate::disk::Harm::Damage;
         let hurt_until = if damage { FOR_EVER } else { until_ms };
-        let Some(node) = self.victim(at_ms, hurt_until, draw) else { return };
+        let Some(node) = self.victim(at_ms, hurt_until, draw) else {
+            return;
+        };
         self.push(at_ms, Action::Disk { node, fault });
-        let crash = matches!(fault.kind(), FaultKind::TornTail | FaultKind::LyingSync | FaultKind::Phantom);
+        let crash = matches!(
+            fault.kind(),
+            FaultKind::TornTail | FaultKind::LyingSync | FaultKind::Phantom
+        );
         if crash || draw.chance(300_000) {
             let middle = at_ms + (until_ms - at_ms) / 2;
-            self.push(middle, Action::Crash { node, survivors: Survivors::Prefix });
-            self.push(until_ms, Action::DiskClear { node, kind: fault.kind() });
+            self.push(
+                middle,
+                Action::Crash {
+                    node,
+                    survivors: Survivors::Prefix,
+                },
+            );
+            self.push(
+                until_ms,
+                Action::DiskClear {
+                    node,
+                    kind: fault.kind(),
+                },
+            );
             return self.push(until_ms, Action::Restart { node });
         }
-        self.push(until_ms, Action::DiskClear { node, kind: fault.kind() });
+        self.push(
+            until_ms,
+            Action::DiskClear {
+                node,
+                kind: fault.kind(),
+            },
+        );
     }
 
     fn host(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         let manner = match draw.below(6) {
-            0 => HostManner::Slow { bytes_per_second: draw.within(1_000, 1_000_000) },
+            0 => HostManner::Slow {
+                bytes_per_second: draw.within(1_000, 1_000_000),
+            },
             1 => HostManner::Missing,
             2 => HostManner::Silent,
-            3 => HostManner::Flaky { ppm: ppm(draw, 900_000) },
+            3 => HostManner::Flaky {
+                ppm: ppm(draw, 900_000),
+            },
             4 => HostManner::Lying,
-            _ => HostManner::Selective { nodes: vec![self.node(draw)] },
+            _ => HostManner::Selective {
+                nodes: vec![self.node(draw)],
+            },
         };
-        self.push(at_ms, Action::Host { prefix: BLOB_URL.to_owned(), manner });
-        self.push(until_ms, Action::Host { prefix: BLOB_URL.to_owned(), manner: HostManner::Honest });
+        self.push(
+            at_ms,
+            Action::Host {
+                prefix: BLOB_URL.to_owned(),
+                manner,
+            },
+        );
+        self.push(
+            until_ms,
+            Action::Host {
+                prefix: BLOB_URL.to_owned(),
+                manner: HostManner::Honest,
+            },
+        );
     }
 }
 
@@ -277,7 +392,11 @@ fn ppm(draw: &mut Draw, most: u64) -> u32 {
 }
 
 fn repeat(draw: &mut Draw) -> Repeat {
-    if draw.chance(500_000) { Repeat::Once } else { Repeat::Always }
+    if draw.chance(500_000) {
+        Repeat::Once
+    } else {
+        Repeat::Always
+    }
 }
 
 #[cfg(test)]
@@ -288,7 +407,10 @@ mod tests {
 
     #[test]
     fn plans_read_back_fit_their_scenario_and_reach_every_action() {
-        let scenario = Scenario { nodes: 7, ..Scenario::default() };
+        let scenario = Scenario {
+            nodes: 7,
+            ..Scenario::default()
+        };
         let mut names = BTreeSet::new();
         for seed in 0..300 {
             let plan = scenario.plan(Seed::new(seed));
@@ -304,7 +426,11 @@ mod tests {
 
     #[test]
     fn no_more_than_f_nodes_are_down_at_a_time() {
-        let scenario = Scenario { nodes: 10, fault_gap_ms: 50, ..Scenario::default() };
+        let scenario = Scenario {
+            nodes: 10,
+            fault_gap_ms: 50,
+            ..Scenario::default()
+        };
         let mut most = 0;
         for seed in 0..100 {
             let mut down = BTreeSet::new();

@@ -86,7 +86,12 @@ impl RunQueue {
             return self.ready.pop_front();
         }
         self.choices += 1;
-        let mut draw = seed.draw(Domain::Schedule, node as u64, u64::from(incarnation), self.choices);
+        let mut draw = seed.draw(
+            Domain::Schedule,
+            node as u64,
+            u64::from(incarnation),
+            self.choices,
+        );
         let index = match policy {
             Policy::Fifo => 0,
             Policy::Lifo => self.ready.len() - 1,
@@ -95,13 +100,22 @@ impl RunQueue {
                 if draw.below(u64::from(*stretch).max(1)) == 0 {
                     self.era = self.choices;
                 }
-                let priority = |task: u64| seed.draw(Domain::Schedule, node as u64, task ^ u64::MAX, self.era).bits();
-                let ranked = self.ready.iter().enumerate().max_by_key(|(_, task)| priority(task.metadata().id));
+                let priority = |task: u64| {
+                    seed.draw(Domain::Schedule, node as u64, task ^ u64::MAX, self.era)
+                        .bits()
+                };
+                let ranked = self
+                    .ready
+                    .iter()
+                    .enumerate()
+                    .max_by_key(|(_, task)| priority(task.metadata().id));
                 ranked.map_or(0, |(index, _)| index)
             }
-            Policy::Starve { label } if draw.below(16) != 0 => {
-                self.ready.iter().position(|task| task.metadata().label != label).unwrap_or(0)
-            }
+            Policy::Starve { label } if draw.below(16) != 0 => self
+                .ready
+                .iter()
+                .position(|task| task.metadata().label != label)
+                .unwrap_or(0),
             Policy::Starve { .. } => 0,
         };
         self.ready.remove(index)
@@ -140,7 +154,13 @@ impl Scopes {
         if let Some(parent) = parent {
             self.scopes.get_mut(&parent)?.children.insert(id);
         }
-        self.scopes.insert(id, ScopeState { parent, ..ScopeState::default() });
+        self.scopes.insert(
+            id,
+            ScopeState {
+                parent,
+                ..ScopeState::default()
+            },
+        );
         Some(id)
     }
 
@@ -150,7 +170,9 @@ impl Scopes {
 
     /// Gives `task` to `scope`, or gives it back when the scope is cancelled.
     pub fn adopt(&mut self, scope: u64, id: u64, task: OwnedTask) -> Result<(), OwnedTask> {
-        let Some(state) = self.scopes.get_mut(&scope) else { return Err(task) };
+        let Some(state) = self.scopes.get_mut(&scope) else {
+            return Err(task);
+        };
         state.tasks.insert(id);
         self.tasks.insert(id, (scope, task));
         Ok(())
@@ -180,12 +202,17 @@ impl Scopes {
                 pending.extend(state.children);
             }
         }
-        ids.into_iter().filter_map(|id| self.tasks.remove(&id).map(|(_, task)| task)).collect()
+        ids.into_iter()
+            .filter_map(|id| self.tasks.remove(&id).map(|(_, task)| task))
+            .collect()
     }
 
     /// Ends everything.
     pub fn cancel_all(&mut self) -> Vec<OwnedTask> {
         self.scopes.clear();
-        std::mem::take(&mut self.tasks).into_values().map(|(_, task)| task).collect()
+        std::mem::take(&mut self.tasks)
+            .into_values()
+            .map(|(_, task)| task)
+            .collect()
     }
 }

@@ -131,7 +131,9 @@ pub(crate) struct Names {
 
 impl World {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("a panic under the world's lock ends the run")
+        self.state
+            .lock()
+            .expect("a panic under the world's lock ends the run")
     }
 
     pub(crate) fn baton(&self) -> MutexGuard<'_, Baton> {
@@ -146,8 +148,11 @@ impl World {
         pulse: Pulse,
     ) -> Arc<Self> {
         let ids: Vec<PeerId> = specs.iter().map(|spec| spec.id).collect();
-        let nodes: Vec<Node> =
-            specs.into_iter().enumerate().map(|(index, spec)| Node::new(seed, index, spec, &config)).collect();
+        let nodes: Vec<Node> = specs
+            .into_iter()
+            .enumerate()
+            .map(|(index, spec)| Node::new(seed, index, spec, &config))
+            .collect();
         let drivers = nodes.iter().map(|_| None).collect();
         let state = State {
             seed,
@@ -161,7 +166,10 @@ impl World {
             violation: None,
             sites: BTreeMap::new(),
             cause: None,
-            names: Names { tasks: BTreeMap::new(), drops: BTreeMap::new() },
+            names: Names {
+                tasks: BTreeMap::new(),
+                drops: BTreeMap::new(),
+            },
             pulse,
             scratch: Vec::new(),
             ties: 0,
@@ -171,7 +179,11 @@ impl World {
         Arc::new(Self {
             state: Mutex::new(state),
             woken: Woken::default(),
-            baton: Mutex::new(Baton { turn: None, drivers, pump: None }),
+            baton: Mutex::new(Baton {
+                turn: None,
+                drivers,
+                pump: None,
+            }),
         })
     }
 }

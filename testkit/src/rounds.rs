@@ -19,8 +19,8 @@ use crypto::{Digest, FixedBytes, Scheme};
 use env::storage::{Batch, Direction, Durability, Family, KeyRange, Reader, Storage, StorageError, Store};
 use env::sync::{mpsc, watch};
 use env::{
-    Blobs, Channel, Clock, Compute, Cost, CostKind, Entropy, Env, Inbound, Listener, Network, NetworkError, PeerAddress,
-    Reply, Scope, Spawner, Stream, StreamReceiver, StreamSender,
+    Blobs, Channel, Clock, Compute, Cost, CostKind, Entropy, Env, Inbound, Listener, Network, NetworkError,
+    PeerAddress, Reply, Scope, Spawner, Stream, StreamReceiver, StreamSender,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +42,27 @@ pub struct Rounds<S: Scheme> {
     pub blob: Option<(String, u64, Digest)>,
 }
 
-const BLOCKS: Channel = Channel { id: 1, label: "blocks", max_frame: MAX_BLOCK, queue: 256, concurrency: 1 };
-const FETCH: Channel = Channel { id: 2, label: "fetch", max_frame: MAX_BLOCK, queue: 1, concurrency: 4 };
-const FEED: Channel = Channel { id: 3, label: "feed", max_frame: MAX_BLOCK, queue: 16, concurrency: 2 };
+const BLOCKS: Channel = Channel {
+    id: 1,
+    label: "blocks",
+    max_frame: MAX_BLOCK,
+    queue: 256,
+    concurrency: 1,
+};
+const FETCH: Channel = Channel {
+    id: 2,
+    label: "fetch",
+    max_frame: MAX_BLOCK,
+    queue: 1,
+    concurrency: 4,
+};
+const FEED: Channel = Channel {
+    id: 3,
+    label: "feed",
+    max_frame: MAX_BLOCK,
+    queue: 16,
+    concurrency: 2,
+};
 const MAX_BLOCK: u32 = 64 << 10;
 
 const OWN: Family = Family::new("own");
@@ -71,7 +89,8 @@ struct Block {
 
 impl Block {
     fn signed_bytes(&self) -> Vec<u8> {
-        bcs::to_bytes(&(self.author, self.round, self.nonce, &self.payload)).expect("numbers and bytes encode")
+        bcs::to_bytes(&(self.author, self.round, self.nonce, &self.payload))
+            .expect("numbers and bytes encode")
     }
 
     fn encode(&self) -> Bytes {
@@ -152,8 +171,17 @@ impl<E: Env, S: Scheme> Member<E, S> {
         let mut feeds = network.listen(FEED)?;
         let (fetched, mut arrivals) = mpsc::channel(64);
         let scope = env.spawner().scope("rounds");
-        let mut member =
-            Self { env, rounds, store, scope, latest: None, heard: BTreeMap::new(), feed: watch::channel(Bytes::new()).0, fetched, ticks: 0 };
+        let mut member = Self {
+            env,
+            rounds,
+            store,
+            scope,
+            latest: None,
+            heard: BTreeMap::new(),
+            feed: watch::channel(Bytes::new()).0,
+            fetched,
+            ticks: 0,
+        };
         member.recover().await?;
         member.follow_neighbour();
         let mut tick = member.env.clock().interval(TICK);
@@ -192,9 +220,19 @@ impl<E: Env, S: Scheme> Member<E, S> {
 
     async fn recover(&mut self) -> Result<(), Failure> {
         let last = self.store.scan(OWN, KeyRange::ALL, Direction::Reverse, 1).await?;
-        let Some((_, bytes)) = last.into_iter().next() else { return Ok(()) };
-        let Some((block, digest)) = self.rounds.check(&bytes) else { return Ok(()) };
-        env::event!(self.env, "recovered", block.round, u64::from(block.author), digest.as_bytes());
+        let Some((_, bytes)) = last.into_iter().next() else {
+            return Ok(());
+        };
+        let Some((block, digest)) = self.rounds.check(&bytes) else {
+            return Ok(());
+        };
+        env::event!(
+            self.env,
+            "recovered",
+            block.round,
+            u64::from(block.author),
+            digest.as_bytes()
+        );
         self.heard.entry(block.round).or_default().insert(block.author);
         self.latest = Some((block.round, bytes.clone()));
         self.feed.send_replace(bytes);
@@ -204,7 +242,12 @@ impl<E: Env, S: Scheme> Member<E, S> {
     /// The round that the next own block may have: above the own last one, and right after a quorum was heard.
     fn next_round(&self) -> Option<u64> {
         let quorum = self.rounds.quorum();
-        let heard = self.heard.iter().rev().find(|(_, authors)| authors.len() >= quorum).map(|(round, _)| *round);
+        let heard = self
+            .heard
+            .iter()
+            .rev()
+            .find(|(_, authors)| authors.len() >= quorum)
+            .map(|(round, _)| *round);
         match (&self.latest, heard) {
             (None, None) => Some(0),
             (None, Some(heard)) => Some(heard + 1),
@@ -218,14 +261,24 @@ impl<E: Env, S: Scheme> Member<E, S> {
     }
 
     async fn make_block(&mut self) -> Result<(), Failure> {
-        let Some(round) = self.next_round() else { return Ok(()) };
+        let Some(round) = self.next_round() else {
+            return Ok(());
+        };
         let mut nonce = [0; 16];
         self.env.entropy().fill("rounds.nonce", &mut nonce);
         let payload = vec![nonce[0]; self.rounds.payload];
-        let mut block = Block { author: self.rounds.index, round, nonce, payload, signature: Vec::new() };
+        let mut block = Block {
+            author: self.rounds.index,
+            round,
+            nonce,
+            payload,
+            signature: Vec::new(),
+        };
         let signed = block.signed_bytes();
         self.env.compute().charge(Cost::new(CostKind::Ed25519Sign, 1));
-        self.env.compute().charge(Cost::new(CostKind::HashByte, signed.len() as u64));
+        self.env
+            .compute()
+            .charge(Cost::new(CostKind::HashByte, signed.len() as u64));
         block.signature = S::sign(&self.rounds.secret, &signed).as_ref().to_vec();
         let digest = Digest::of(&signed);
         let bytes = block.encode();
@@ -233,7 +286,13 @@ impl<E: Env, S: Scheme> Member<E, S> {
         batch.put(OWN, round.to_be_bytes().to_vec(), bytes.clone());
         // A member may have made a block and died before its own store said so; then it makes none for that round.
         self.store.write(batch, Durability::Synced).await?;
-        env::event!(self.env, "block_made", round, u64::from(block.author), digest.as_bytes());
+        env::event!(
+            self.env,
+            "block_made",
+            round,
+            u64::from(block.author),
+            digest.as_bytes()
+        );
         self.heard.entry(round).or_default().insert(block.author);
         self.latest = Some((round, bytes.clone()));
         self.forget_old(round).await?;
@@ -266,7 +325,11 @@ impl<E: Env, S: Scheme> Member<E, S> {
         for (place, member) in self.rounds.members.iter().enumerate() {
             if place != usize::from(self.rounds.index) {
                 let sent = self.env.network().send(member.id, BLOCKS, block.clone());
-                env::sometimes!(self.env, "rounds.peer_busy", matches!(sent, Err(NetworkError::Busy { .. })));
+                env::sometimes!(
+                    self.env,
+                    "rounds.peer_busy",
+                    matches!(sent, Err(NetworkError::Busy { .. }))
+                );
             }
         }
     }
@@ -278,10 +341,18 @@ impl<E: Env, S: Scheme> Member<E, S> {
             return Ok(());
         };
         let newest = self.heard.last_key_value().map_or(0, |(round, _)| *round);
-        if block.round + KEPT_ROUNDS < newest || !self.heard.entry(block.round).or_default().insert(block.author) {
+        if block.round + KEPT_ROUNDS < newest
+            || !self.heard.entry(block.round).or_default().insert(block.author)
+        {
             return Ok(());
         }
-        env::event!(self.env, "block_seen", block.round, u64::from(block.author), digest.as_bytes());
+        env::event!(
+            self.env,
+            "block_seen",
+            block.round,
+            u64::from(block.author),
+            digest.as_bytes()
+        );
         let mut key = block.round.to_be_bytes().to_vec();
         key.extend(block.author.to_be_bytes());
         let mut batch = Batch::default();
@@ -303,7 +374,10 @@ impl<E: Env, S: Scheme> Member<E, S> {
         let peer = self.rounds.members[usize::try_from(place).expect("fewer members than memory")].id;
         let (env, fetched) = (self.env.clone(), self.fetched.clone());
         let task = self.scope.spawn("fetch", async move {
-            let answer = env.network().request(peer, FETCH, Bytes::from_static(b"latest"), REQUEST_LIMIT).await;
+            let answer = env
+                .network()
+                .request(peer, FETCH, Bytes::from_static(b"latest"), REQUEST_LIMIT)
+                .await;
             match answer {
                 Ok(block) => {
                     env::reached!(env, "rounds.fetched");
@@ -311,14 +385,22 @@ impl<E: Env, S: Scheme> Member<E, S> {
                     drop(fetched.try_send(block));
                 }
                 Err(error) => {
-                    env::sometimes!(env, "rounds.fetch_timed_out", matches!(error, NetworkError::Timeout { .. }));
+                    env::sometimes!(
+                        env,
+                        "rounds.fetch_timed_out",
+                        matches!(error, NetworkError::Timeout { .. })
+                    );
                 }
             }
         });
         drop(task); // the scope owns it
     }
 
-    async fn on_fetch(&mut self, request: &[u8], reply: <E::Network as Network>::Reply) -> Result<(), Failure> {
+    async fn on_fetch(
+        &mut self,
+        request: &[u8],
+        reply: <E::Network as Network>::Reply,
+    ) -> Result<(), Failure> {
         // A request for anything else is refused by dropping the reply.
         if request == b"latest"
             && let Some((round, _)) = &self.latest
@@ -375,16 +457,22 @@ impl<E: Env, S: Scheme> Member<E, S> {
 
     /// Reads the blob in another task, in a few rounds of many, and says whether it is the right one.
     fn read_blob(&self, round: u64) {
-        let Some((url, size, expected)) = &self.rounds.blob else { return };
+        let Some((url, size, expected)) = &self.rounds.blob else {
+            return;
+        };
         if !round.is_multiple_of(16) {
             return;
         }
         let (env, url, size, expected) = (self.env.clone(), url.clone(), *size, *expected);
         let task = self.scope.spawn("blob", async move {
             let read = env.blobs().read(&url, 0..size, REQUEST_LIMIT).await;
-            let Ok(bytes) = read else { return env::reached!(env, "rounds.blob_failed") };
+            let Ok(bytes) = read else {
+                return env::reached!(env, "rounds.blob_failed");
+            };
             let cost = Cost::new(CostKind::HashByte, size);
-            let Ok(digest) = env.compute().run(cost, move || Digest::of(&bytes)).await else { return };
+            let Ok(digest) = env.compute().run(cost, move || Digest::of(&bytes)).await else {
+                return;
+            };
             env::sometimes!(env, "rounds.blob_lied", digest != expected);
             env::event!(env, "blob_read", u64::from(digest == expected), round);
         });

@@ -19,8 +19,14 @@ impl Spawner for SimSpawner {
     type Scope = SimScope;
 
     fn scope(&self, _label: &'static str) -> SimScope {
-        let id = self.0.with(|state| state.nodes[self.0.node()].scopes.open(None)).flatten();
-        SimScope { handle: self.0.clone(), id }
+        let id = self
+            .0
+            .with(|state| state.nodes[self.0.node()].scopes.open(None))
+            .flatten();
+        SimScope {
+            handle: self.0.clone(),
+            id,
+        }
     }
 }
 
@@ -46,14 +52,23 @@ impl Scope for SimScope {
                 drop(result.send(output));
             })
         });
-        SimTask { handle: self.handle.clone(), id, receiver }
+        SimTask {
+            handle: self.handle.clone(),
+            id,
+            receiver,
+        }
     }
 
     fn child(&self, _label: &'static str) -> Self {
         let id = self.id.and_then(|parent| {
-            self.handle.with(|state| state.nodes[self.handle.node()].scopes.open(Some(parent))).flatten()
+            self.handle
+                .with(|state| state.nodes[self.handle.node()].scopes.open(Some(parent)))
+                .flatten()
         });
-        Self { handle: self.handle.clone(), id }
+        Self {
+            handle: self.handle.clone(),
+            id,
+        }
     }
 
     async fn cancel(self) {
@@ -66,7 +81,9 @@ impl Scope for SimScope {
 impl SimScope {
     fn take_tasks(&self) -> Vec<OwnedTask> {
         let Some(scope) = self.id else { return Vec::new() };
-        self.handle.with(|state| state.nodes[self.handle.node()].scopes.cancel(scope)).unwrap_or_default()
+        self.handle
+            .with(|state| state.nodes[self.handle.node()].scopes.cancel(scope))
+            .unwrap_or_default()
     }
 }
 
@@ -87,14 +104,18 @@ impl<T> Future for SimTask<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receiver).poll(cx).map(|result| result.map_err(|_| TaskError::Cancelled))
+        Pin::new(&mut self.receiver)
+            .poll(cx)
+            .map(|result| result.map_err(|_| TaskError::Cancelled))
     }
 }
 
 impl<T: Send + 'static> Task<T> for SimTask<T> {
     fn abort(&self) {
         let Some(id) = self.id else { return };
-        let task = self.handle.with(|state| state.nodes[self.handle.node()].scopes.release(id));
+        let task = self
+            .handle
+            .with(|state| state.nodes[self.handle.node()].scopes.release(id));
         drop(task);
     }
 }
@@ -123,7 +144,9 @@ impl Drop for Ended {
 impl NodeHandle {
     /// Starts the first task of the incarnation.
     pub fn spawn_root(&self, program: impl Future<Output = ()> + Send + 'static) {
-        let scope = self.with(|state| state.nodes[self.node()].scopes.open(None)).flatten();
+        let scope = self
+            .with(|state| state.nodes[self.node()].scopes.open(None))
+            .flatten();
         self.spawn("main", scope.expect("a scope without a parent opens"), program);
     }
 
@@ -144,8 +167,16 @@ impl NodeHandle {
             Some(id)
         });
         let id = id.flatten()?;
-        let meta = TaskMeta { node, incarnation: self.incarnation(), id, label };
-        let ended = Ended { handle: self.clone(), id };
+        let meta = TaskMeta {
+            node,
+            incarnation: self.incarnation(),
+            id,
+            label,
+        };
+        let ended = Ended {
+            handle: self.clone(),
+            id,
+        };
         let world = self.world().clone();
         let (runnable, task) = async_task::Builder::new().metadata(meta).spawn(
             move |_| async move {

@@ -60,6 +60,7 @@ impl Kernel for Madsim {
     }
 
     fn fill(&self, out: &mut [u8]) {
+        // tidy: allow thread-rng: the kernel's own seeded generator, by the name that madsim gives it
         madsim::rand::thread_rng().fill_bytes(out);
     }
 }

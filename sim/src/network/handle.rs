@@ -40,7 +40,13 @@ pub struct SimNetwork(pub(crate) NodeHandle);
 
 impl SimNetwork {
     /// Checks what every sending call checks, and finds the peer.
-    fn check(&self, state: &mut State, to: PeerId, channel: Channel, bytes: usize) -> Result<NodeIndex, NetworkError> {
+    fn check(
+        &self,
+        state: &mut State,
+        to: PeerId,
+        channel: Channel,
+        bytes: usize,
+    ) -> Result<NodeIndex, NetworkError> {
         check_size(channel, bytes)?;
         let peer = state.net.peer(to)?;
         match state.net.session(self.0.node(), peer) {
@@ -53,7 +59,11 @@ impl SimNetwork {
 pub(super) fn check_size(channel: Channel, bytes: usize) -> Result<(), NetworkError> {
     let bytes = bytes as u64;
     if bytes > u64::from(channel.max_frame) {
-        return Err(NetworkError::TooLarge { channel: channel.label, bytes, limit: channel.max_frame });
+        return Err(NetworkError::TooLarge {
+            channel: channel.label,
+            bytes,
+            limit: channel.max_frame,
+        });
     }
     Ok(())
 }
@@ -69,13 +79,18 @@ impl Network for SimNetwork {
 
     fn set_peers(&self, peers: Vec<PeerAddress>) {
         self.0.with(|state| {
-            let known: BTreeSet<_> = peers.iter().filter_map(|peer| state.net.peer(peer.id).ok()).collect();
+            let known: BTreeSet<_> = peers
+                .iter()
+                .filter_map(|peer| state.net.peer(peer.id).ok())
+                .collect();
             state.set_peers(self.0.node(), &known);
         });
     }
 
     fn connected(&self) -> watch::Receiver<Arc<BTreeSet<PeerId>>> {
-        self.0.world().lock().net.ends[self.0.node()].connected.subscribe()
+        self.0.world().lock().net.ends[self.0.node()]
+            .connected
+            .subscribe()
     }
 
     fn listen(&self, channel: Channel) -> Result<SimListener, NetworkError> {
@@ -83,11 +98,22 @@ impl Network for SimNetwork {
             let number = state.net.number();
             let listeners = &mut state.net.ends[self.0.node()].listeners;
             if listeners.contains_key(&channel.id) {
-                return Err(NetworkError::ChannelTaken { channel: channel.label });
+                return Err(NetworkError::ChannelTaken {
+                    channel: channel.label,
+                });
             }
-            let listener = ListenerState { channel, arrivals: FairQueue::default(), number, waker: None };
+            let listener = ListenerState {
+                channel,
+                arrivals: FairQueue::default(),
+                number,
+                waker: None,
+            };
             listeners.insert(channel.id, listener);
-            Ok(SimListener { handle: self.0.clone(), channel, number })
+            Ok(SimListener {
+                handle: self.0.clone(),
+                channel,
+                number,
+            })
         });
         listened.unwrap_or(Err(NetworkError::Closed))
     }
@@ -98,10 +124,20 @@ impl Network for SimNetwork {
             let session = state.net.session(self.0.node(), peer).expect("checked above");
             let window = session.windows.entry(channel.id).or_insert(0);
             if *window >= channel.queue {
-                return Err(NetworkError::Busy { peer: to, channel: channel.label });
+                return Err(NetworkError::Busy {
+                    peer: to,
+                    channel: channel.label,
+                });
             }
             *window += 1;
-            state.send_over(self.0.node(), peer, Body::Message { channel: channel.id, body: message });
+            state.send_over(
+                self.0.node(),
+                peer,
+                Body::Message {
+                    channel: channel.id,
+                    body: message,
+                },
+            );
             Ok(())
         });
         sent.unwrap_or(Err(NetworkError::Closed))
@@ -120,14 +156,37 @@ impl Network for SimNetwork {
             let id = state.net.number();
             let deadline = state.nodes[node].local.after(nanos(limit));
             let session = state.net.session(node, peer).expect("checked above");
-            let open = session.requests.values().filter(|pending| pending.channel.id == channel.id).count();
+            let open = session
+                .requests
+                .values()
+                .filter(|pending| pending.channel.id == channel.id)
+                .count();
             if open >= channel.concurrency as usize {
-                return Err(NetworkError::Busy { peer: to, channel: channel.label });
+                return Err(NetworkError::Busy {
+                    peer: to,
+                    channel: channel.label,
+                });
             }
             let (answer, receiver) = oneshot::channel();
             session.requests.insert(id, PendingRequest { channel, answer });
-            state.send_over(node, peer, Body::Request { id, channel: channel.id, body: request });
-            Ok((Withdraw { handle: self.0.clone(), peer, id }, receiver, deadline))
+            state.send_over(
+                node,
+                peer,
+                Body::Request {
+                    id,
+                    channel: channel.id,
+                    body: request,
+                },
+            );
+            Ok((
+                Withdraw {
+                    handle: self.0.clone(),
+                    peer,
+                    id,
+                },
+                receiver,
+                deadline,
+            ))
         });
         let (withdraw, receiver, deadline) = started.unwrap_or(Err(NetworkError::Closed))?;
         let timer = self.0.sleep_until(deadline);
@@ -163,15 +222,33 @@ impl Network for SimNetwork {
                 if !session.up {
                     return Ok(None);
                 }
-                let open = session.streams.values().filter(|stream| stream.is_ours(channel.id)).count();
+                let open = session
+                    .streams
+                    .values()
+                    .filter(|stream| stream.is_ours(channel.id))
+                    .count();
                 if open >= channel.concurrency as usize {
-                    return Err(NetworkError::Busy { peer: to, channel: channel.label });
+                    return Err(NetworkError::Busy {
+                        peer: to,
+                        channel: channel.label,
+                    });
                 }
                 let id = session.id;
                 session.streams.insert(number, StreamEnd::new(channel, true));
-                let body = Body::Open { stream: number, channel: channel.id, preamble: preamble.clone() };
+                let body = Body::Open {
+                    stream: number,
+                    channel: channel.id,
+                    preamble: preamble.clone(),
+                };
                 state.send_over(node, peer, body);
-                Ok(Some(SimStream::new(self.0.clone(), peer, to, channel, id, number)))
+                Ok(Some(SimStream::new(
+                    self.0.clone(),
+                    peer,
+                    to,
+                    channel,
+                    id,
+                    number,
+                )))
             });
             if let Some(stream) = opened.unwrap_or(Err(NetworkError::Closed))? {
                 return Ok(stream);
@@ -196,7 +273,9 @@ impl Drop for Withdraw {
         let node = self.handle.node();
         let pending = self.handle.with(|state| {
             state.net.session(node, self.peer).and_then(|session| {
-                session.backlog.retain(|body| !matches!(body, Body::Request { id, .. } if *id == self.id));
+                session
+                    .backlog
+                    .retain(|body| !matches!(body, Body::Request { id, .. } if *id == self.id));
                 session.requests.remove(&self.id)
             })
         });
@@ -212,10 +291,7 @@ pub struct SimListener {
 }
 
 impl SimListener {
-    fn poll_accept(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Inbound<SimStream, SimReply>, NetworkError>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Inbound<SimStream, SimReply>, NetworkError>> {
         let node = self.handle.node();
         let polled = self.handle.with(|state| {
             let Some(listener) = state.net.ends[node].listeners.get_mut(&self.channel.id) else {
@@ -232,13 +308,27 @@ impl SimListener {
                     Inbound::Message { from, body }
                 }
                 Arrival::Request { id, session, body } => {
-                    let reply =
-                        SimReply { handle: self.handle.clone(), channel: self.channel, peer, session, id, sent: false };
+                    let reply = SimReply {
+                        handle: self.handle.clone(),
+                        channel: self.channel,
+                        peer,
+                        session,
+                        id,
+                        sent: false,
+                    };
                     Inbound::Request { from, body, reply }
                 }
-                Arrival::Stream { id, session, preamble } => {
+                Arrival::Stream {
+                    id,
+                    session,
+                    preamble,
+                } => {
                     let stream = SimStream::new(self.handle.clone(), peer, from, self.channel, session, id);
-                    Inbound::Stream { from, preamble, stream }
+                    Inbound::Stream {
+                        from,
+                        preamble,
+                        stream,
+                    }
                 }
             };
             Poll::Ready(Ok(inbound))
@@ -261,13 +351,22 @@ impl Drop for SimListener {
         let node = self.handle.node();
         let arrivals = self.handle.with(|state| {
             let listeners = &mut state.net.ends[node].listeners;
-            let mine = listeners.get(&self.channel.id).is_some_and(|listener| listener.number == self.number);
-            if mine { listeners.remove(&self.channel.id) } else { None }
+            let mine = listeners
+                .get(&self.channel.id)
+                .is_some_and(|listener| listener.number == self.number);
+            if mine {
+                listeners.remove(&self.channel.id)
+            } else {
+                None
+            }
         });
-        let Some(mut listener) = arrivals.flatten() else { return };
+        let Some(mut listener) = arrivals.flatten() else {
+            return;
+        };
         // What nobody will take is refused, so that its sender need not wait for a limit.
         while let Some((peer, arrival)) = listener.arrivals.pop() {
-            self.handle.with(|state| state.refuse(node, peer, self.channel, arrival));
+            self.handle
+                .with(|state| state.refuse(node, peer, self.channel, arrival));
         }
     }
 }
@@ -288,8 +387,9 @@ impl Reply for SimReply {
         check_size(self.channel, answer.len())?;
         self.sent = true;
         let node = self.handle.node();
-        let answered =
-            self.handle.with(|state| state.answer(node, self.peer, self.channel, self.session, self.id, Some(answer)));
+        let answered = self
+            .handle
+            .with(|state| state.answer(node, self.peer, self.channel, self.session, self.id, Some(answer)));
         answered.ok_or(NetworkError::Closed)
     }
 }
@@ -298,7 +398,8 @@ impl Drop for SimReply {
     fn drop(&mut self) {
         if !self.sent {
             let node = self.handle.node();
-            self.handle.with(|state| state.answer(node, self.peer, self.channel, self.session, self.id, None));
+            self.handle
+                .with(|state| state.answer(node, self.peer, self.channel, self.session, self.id, None));
         }
     }
 }
@@ -306,7 +407,9 @@ impl Drop for SimReply {
 impl State {
     /// Gives an arrival to the listener of its channel; `false` when there is none.
     pub(super) fn offer(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, arrival: Arrival) -> bool {
-        let Some(listener) = self.net.ends[node].listeners.get_mut(&channel) else { return false };
+        let Some(listener) = self.net.ends[node].listeners.get_mut(&channel) else {
+            return false;
+        };
         listener.arrivals.push(peer, arrival);
         if let Some(waker) = listener.waker.take() {
             waker.wake();
@@ -314,10 +417,21 @@ impl State {
         true
     }
 
-    pub(super) fn offer_request(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, id: u64, body: Bytes) -> bool {
-        let Some(listener) = self.net.ends[node].listeners.get(&channel) else { return false };
+    pub(super) fn offer_request(
+        &mut self,
+        node: NodeIndex,
+        peer: NodeIndex,
+        channel: u16,
+        id: u64,
+        body: Bytes,
+    ) -> bool {
+        let Some(listener) = self.net.ends[node].listeners.get(&channel) else {
+            return false;
+        };
         let limit = listener.channel.concurrency;
-        let Some(session) = self.net.session(node, peer) else { return false };
+        let Some(session) = self.net.session(node, peer) else {
+            return false;
+        };
         let serving = session.serving.entry(channel).or_insert(0);
         if *serving >= limit {
             return false;
@@ -327,8 +441,18 @@ impl State {
         self.offer(node, peer, channel, Arrival::Request { id, session, body })
     }
 
-    fn answer(&mut self, node: NodeIndex, peer: NodeIndex, channel: Channel, session: u64, id: u64, body: Option<Bytes>) {
-        let Some(current) = self.net.session(node, peer) else { return };
+    fn answer(
+        &mut self,
+        node: NodeIndex,
+        peer: NodeIndex,
+        channel: Channel,
+        session: u64,
+        id: u64,
+        body: Option<Bytes>,
+    ) {
+        let Some(current) = self.net.session(node, peer) else {
+            return;
+        };
         if !current.up || current.id != session {
             return;
         }
@@ -340,12 +464,21 @@ impl State {
 
     /// Counts a message that the listener took, and returns credit to its sender from time to time.
     fn consumed(&mut self, node: NodeIndex, peer: NodeIndex, channel: Channel) {
-        let Some(session) = self.net.session(node, peer) else { return };
+        let Some(session) = self.net.session(node, peer) else {
+            return;
+        };
         let consumed = session.consumed.entry(channel.id).or_insert(0);
         *consumed += 1;
         if *consumed >= (channel.queue / 4).max(1) {
             let count = std::mem::take(consumed);
-            self.send_over(node, peer, Body::MessageCredit { channel: channel.id, count });
+            self.send_over(
+                node,
+                peer,
+                Body::MessageCredit {
+                    channel: channel.id,
+                    count,
+                },
+            );
         }
     }
 
@@ -357,4 +490,3 @@ impl State {
         }
     }
 }
-

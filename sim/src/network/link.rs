@@ -76,7 +76,14 @@ const MAX_LOSSES: u32 = 6;
 impl State {
     /// Sends a packet from `from`, whose processor is at its local time.
     pub(super) fn send_packet(&mut self, from: NodeIndex, to: NodeIndex, session: u64, body: Body) {
-        let mut packet = Box::new(Packet { from, to, session, body, sent: 0, twin: None });
+        let mut packet = Box::new(Packet {
+            from,
+            to,
+            session,
+            body,
+            sent: 0,
+            twin: None,
+        });
         let size = packet.size();
         let mut record = self.record_of(Kind::Send, from, Name::NONE, to as u64, size);
         packet.sent = match packet.payload() {
@@ -87,10 +94,17 @@ impl State {
             }
         };
         let node = &self.nodes[from];
-        let ready = if node.alive { node.local.max(self.now) } else { self.now };
+        let ready = if node.alive {
+            node.local.max(self.now)
+        } else {
+            self.now
+        };
         let end = &mut self.net.ends[from];
         let rate = self.net.config.egress_bytes_per_second.max(1);
-        end.egress_until = end.egress_until.max(ready).after(size.saturating_mul(1_000_000_000) / rate);
+        end.egress_until = end
+            .egress_until
+            .max(ready)
+            .after(size.saturating_mul(1_000_000_000) / rate);
         let leaves = end.egress_until;
         if let Some(session) = self.net.session(from, to) {
             session.sent = leaves;
@@ -120,7 +134,8 @@ impl State {
         if draw.chance(profile.tail_ppm) {
             jitter_us *= 10;
         }
-        let mut ns = (profile.latency_us + fault.extra_latency_us) * 1_000 + draw.below(jitter_us * 1_000 + 1);
+        let mut ns =
+            (profile.latency_us + fault.extra_latency_us) * 1_000 + draw.below(jitter_us * 1_000 + 1);
         if draw.chance(fault.reorder_ppm) {
             ns += draw.below(fault.detour_us * 1_000 + 1);
         }
@@ -129,7 +144,9 @@ impl State {
         while losses < MAX_LOSSES && draw.chance(fault.loss_ppm) {
             losses += 1;
         }
-        let twin_ns = draw.chance(fault.duplicate_ppm).then(|| ns + draw.below(jitter_us * 1_000 + 1_000_000));
+        let twin_ns = draw
+            .chance(fault.duplicate_ppm)
+            .then(|| ns + draw.below(jitter_us * 1_000 + 1_000_000));
         if corrupt {
             self.lose(&packet, "corrupt");
         } else if losses > 0 {
@@ -204,7 +221,10 @@ impl State {
         let again = self.now.after(self.net.config.retransmit_ms * 1_000_000);
         for packet in held {
             // Sessions that ended in the meantime have nobody left who would send it again.
-            let alive = self.net.session(from, to).is_some_and(|session| session.id == packet.session);
+            let alive = self
+                .net
+                .session(from, to)
+                .is_some_and(|session| session.id == packet.session);
             if alive {
                 self.carry(packet, again);
             }

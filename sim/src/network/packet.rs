@@ -27,15 +27,42 @@ pub(crate) enum Body {
     Accept,
     Reset,
     Ping,
-    Message { channel: u16, body: Bytes },
-    MessageCredit { channel: u16, count: u32 },
-    Request { id: u64, channel: u16, body: Bytes },
-    Answer { id: u64, body: Option<Bytes> },
-    Open { stream: u64, channel: u16, preamble: Bytes },
-    Frame { stream: u64, number: u64, frame: Option<Bytes> },
-    Credit { stream: u64, count: u32 },
+    Message {
+        channel: u16,
+        body: Bytes,
+    },
+    MessageCredit {
+        channel: u16,
+        count: u32,
+    },
+    Request {
+        id: u64,
+        channel: u16,
+        body: Bytes,
+    },
+    Answer {
+        id: u64,
+        body: Option<Bytes>,
+    },
+    Open {
+        stream: u64,
+        channel: u16,
+        preamble: Bytes,
+    },
+    Frame {
+        stream: u64,
+        number: u64,
+        frame: Option<Bytes>,
+    },
+    Credit {
+        stream: u64,
+        count: u32,
+    },
     /// The sender of the packet will neither send more frames of the stream (`sending`) nor take any.
-    Break { stream: u64, sending: bool },
+    Break {
+        stream: u64,
+        sending: bool,
+    },
 }
 
 /// Bytes of a packet around its payload: IP, UDP, QUIC and our own framing.
@@ -63,6 +90,9 @@ impl Packet {
 
     /// Whether the traits allow it to vanish while the session stands.
     pub fn may_vanish(&self) -> bool {
-        matches!(self.body, Body::Message { .. } | Body::Request { .. } | Body::Answer { .. })
+        matches!(
+            self.body,
+            Body::Message { .. } | Body::Request { .. } | Body::Answer { .. }
+        )
     }
 }

@@ -78,9 +78,19 @@ impl State {
     pub(crate) fn on_net(&mut self, event: NetEvent) {
         match event {
             NetEvent::Arrive(packet) => self.arrive(packet),
-            NetEvent::Tick { node, peer, incarnation, life } => {
+            NetEvent::Tick {
+                node,
+                peer,
+                incarnation,
+                life,
+            } => {
                 let alive = self.nodes[node].lives(incarnation);
-                if alive && self.net.session(node, peer).is_some_and(|session| session.life == life) {
+                if alive
+                    && self
+                        .net
+                        .session(node, peer)
+                        .is_some_and(|session| session.life == life)
+                {
                     self.tick(node, peer);
                 }
             }
@@ -97,7 +107,11 @@ impl State {
                 self.net.ends[node].sessions[peer] = Some(Session::new(life, self.now));
                 self.tick(node, peer);
             } else if known && !wanted {
-                let id = self.net.session(node, peer).filter(|session| session.up).map(|session| session.id);
+                let id = self
+                    .net
+                    .session(node, peer)
+                    .filter(|session| session.up)
+                    .map(|session| session.id);
                 if let Some(id) = id {
                     self.send_packet(node, peer, id, Body::Reset);
                 }
@@ -110,10 +124,15 @@ impl State {
     /// Dials, pings or gives up, and looks again later.
     fn tick(&mut self, node: NodeIndex, peer: NodeIndex) {
         let now = self.now;
-        let (idle_ns, keepalive_ns) = (self.net.config.idle_ms * 1_000_000, self.net.config.keepalive_ms * 1_000_000);
+        let (idle_ns, keepalive_ns) = (
+            self.net.config.idle_ms * 1_000_000,
+            self.net.config.keepalive_ms * 1_000_000,
+        );
         let dials = self.net.ids[node] < self.net.ids[peer];
         let fresh = self.net.number();
-        let Some(session) = self.net.session(node, peer) else { return };
+        let Some(session) = self.net.session(node, peer) else {
+            return;
+        };
         let mut send = None;
         let wait = if session.up {
             if now.since(session.heard) >= idle_ns {
@@ -137,12 +156,23 @@ impl State {
         if let Some((id, body)) = send {
             self.send_packet(node, peer, id, body);
         }
-        self.schedule(now.after(wait), node, Event::Net(NetEvent::Tick { node, peer, incarnation, life }));
+        self.schedule(
+            now.after(wait),
+            node,
+            Event::Net(NetEvent::Tick {
+                node,
+                peer,
+                incarnation,
+                life,
+            }),
+        );
     }
 
     fn session_up(&mut self, node: NodeIndex, peer: NodeIndex, id: u64) {
         let (now, life) = (self.now, self.net.number());
-        let Some(session) = self.net.session(node, peer) else { return };
+        let Some(session) = self.net.session(node, peer) else {
+            return;
+        };
         session.id = id;
         session.up = true;
         session.dialling = 0;
@@ -160,7 +190,9 @@ impl State {
     /// Ends a session at one end and dials anew. What waited fails; what was only queued is lost.
     fn session_down(&mut self, node: NodeIndex, peer: NodeIndex) {
         let (now, life, id) = (self.now, self.net.number(), self.net.ids[peer]);
-        let Some(session) = self.net.session(node, peer) else { return };
+        let Some(session) = self.net.session(node, peer) else {
+            return;
+        };
         let old = std::mem::replace(session, Session::new(life, now));
         for request in old.requests.into_values() {
             drop(request.answer.send(Err(NetworkError::Reset { peer: id })));
@@ -174,7 +206,11 @@ impl State {
 
     /// Ends the session of `node` with `peer`, and says so to the peer.
     pub(crate) fn reset_session(&mut self, node: NodeIndex, peer: NodeIndex) {
-        let id = self.net.session(node, peer).filter(|session| session.up).map(|session| session.id);
+        let id = self
+            .net
+            .session(node, peer)
+            .filter(|session| session.up)
+            .map(|session| session.id);
         if let Some(id) = id {
             self.send_packet(node, peer, id, Body::Reset);
             self.session_down(node, peer);
@@ -184,7 +220,11 @@ impl State {
     fn tell_connected(&mut self, node: NodeIndex) {
         let ids = &self.net.ids;
         let end = &self.net.ends[node];
-        let up = end.sessions.iter().zip(ids).filter(|(session, _)| session.as_ref().is_some_and(|session| session.up));
+        let up = end
+            .sessions
+            .iter()
+            .zip(ids)
+            .filter(|(session, _)| session.as_ref().is_some_and(|session| session.up));
         let up: BTreeSet<_> = up.map(|(_, id)| *id).collect();
         if **end.connected.borrow() != up {
             end.connected.send_replace(Arc::new(up));
@@ -193,7 +233,9 @@ impl State {
 
     /// Sends `body` over the session, now or once it is up.
     pub(super) fn send_over(&mut self, node: NodeIndex, peer: NodeIndex, body: Body) {
-        let Some(session) = self.net.session(node, peer) else { return };
+        let Some(session) = self.net.session(node, peer) else {
+            return;
+        };
         if session.up {
             let id = session.id;
             self.send_packet(node, peer, id, body);
@@ -256,21 +298,39 @@ impl State {
             }
             Body::Answer { id, body } => {
                 let peer_id = self.net.ids[peer];
-                let pending = self.net.session(node, peer).and_then(|session| session.requests.remove(&id));
+                let pending = self
+                    .net
+                    .session(node, peer)
+                    .and_then(|session| session.requests.remove(&id));
                 if let Some(PendingRequest { channel, answer }) = pending {
-                    let refused = NetworkError::Refused { peer: peer_id, channel: channel.label };
+                    let refused = NetworkError::Refused {
+                        peer: peer_id,
+                        channel: channel.label,
+                    };
                     drop(answer.send(body.ok_or(refused)));
                 }
             }
-            Body::Open { stream, channel, preamble } => self.opened(node, peer, channel, stream, preamble),
-            Body::Frame { stream, number, frame } => self.on_frame(node, peer, stream, number, frame),
+            Body::Open {
+                stream,
+                channel,
+                preamble,
+            } => self.opened(node, peer, channel, stream, preamble),
+            Body::Frame {
+                stream,
+                number,
+                frame,
+            } => self.on_frame(node, peer, stream, number, frame),
             Body::Credit { stream, count } => self.on_credit(node, peer, stream, count),
             Body::Break { stream, sending } => self.on_break(node, peer, stream, sending),
         }
     }
 
     fn add_credit(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, count: u32) {
-        if let Some(window) = self.net.session(node, peer).and_then(|session| session.windows.get_mut(&channel)) {
+        if let Some(window) = self
+            .net
+            .session(node, peer)
+            .and_then(|session| session.windows.get_mut(&channel))
+        {
             *window = window.saturating_sub(count);
         }
     }

@@ -84,25 +84,73 @@ impl State {
         self.net.session(node, peer)?.streams.get_mut(&id)
     }
 
-    pub(super) fn opened(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, stream: u64, preamble: Bytes) {
-        let known = self.net.ends[node].listeners.get(&channel).map(|listener| listener.channel);
-        let Some(session) = self.net.session(node, peer) else { return };
-        let open = session.streams.values().filter(|end| !end.ours && end.channel.id == channel).count();
+    pub(super) fn opened(
+        &mut self,
+        node: NodeIndex,
+        peer: NodeIndex,
+        channel: u16,
+        stream: u64,
+        preamble: Bytes,
+    ) {
+        let known = self.net.ends[node]
+            .listeners
+            .get(&channel)
+            .map(|listener| listener.channel);
+        let Some(session) = self.net.session(node, peer) else {
+            return;
+        };
+        let open = session
+            .streams
+            .values()
+            .filter(|end| !end.ours && end.channel.id == channel)
+            .count();
         match known {
             Some(known) if open < known.concurrency as usize => {
                 session.streams.insert(stream, StreamEnd::new(known, false));
                 let session = session.id;
-                self.offer(node, peer, channel, Arrival::Stream { id: stream, session, preamble });
+                self.offer(
+                    node,
+                    peer,
+                    channel,
+                    Arrival::Stream {
+                        id: stream,
+                        session,
+                        preamble,
+                    },
+                );
             }
             _ => {
-                self.send_over(node, peer, Body::Break { stream, sending: true });
-                self.send_over(node, peer, Body::Break { stream, sending: false });
+                self.send_over(
+                    node,
+                    peer,
+                    Body::Break {
+                        stream,
+                        sending: true,
+                    },
+                );
+                self.send_over(
+                    node,
+                    peer,
+                    Body::Break {
+                        stream,
+                        sending: false,
+                    },
+                );
             }
         }
     }
 
-    pub(super) fn on_frame(&mut self, node: NodeIndex, peer: NodeIndex, id: u64, number: u64, frame: Option<Bytes>) {
-        let Some(end) = self.stream(node, peer, id) else { return };
+    pub(super) fn on_frame(
+        &mut self,
+        node: NodeIndex,
+        peer: NodeIndex,
+        id: u64,
+        number: u64,
+        frame: Option<Bytes>,
+    ) {
+        let Some(end) = self.stream(node, peer, id) else {
+            return;
+        };
         if end.receive_over {
             return;
         }
@@ -120,7 +168,9 @@ impl State {
     }
 
     pub(super) fn on_credit(&mut self, node: NodeIndex, peer: NodeIndex, id: u64, count: u32) {
-        let Some(end) = self.stream(node, peer, id) else { return };
+        let Some(end) = self.stream(node, peer, id) else {
+            return;
+        };
         end.credit += count;
         if let Some(waker) = end.sender.take() {
             waker.wake();
@@ -128,7 +178,9 @@ impl State {
     }
 
     pub(super) fn on_break(&mut self, node: NodeIndex, peer: NodeIndex, id: u64, sending: bool) {
-        let Some(end) = self.stream(node, peer, id) else { return };
+        let Some(end) = self.stream(node, peer, id) else {
+            return;
+        };
         if sending {
             end.receive_broken = true;
         } else {
@@ -144,7 +196,9 @@ impl State {
     }
 
     fn end_sending(&mut self, node: NodeIndex, peer: NodeIndex, id: u64, finished: bool) {
-        let Some(end) = self.stream(node, peer, id) else { return };
+        let Some(end) = self.stream(node, peer, id) else {
+            return;
+        };
         if end.send_over {
             return;
         }
@@ -155,15 +209,24 @@ impl State {
             return;
         }
         let body = if finished {
-            Body::Frame { stream: id, number, frame: None }
+            Body::Frame {
+                stream: id,
+                number,
+                frame: None,
+            }
         } else {
-            Body::Break { stream: id, sending: true }
+            Body::Break {
+                stream: id,
+                sending: true,
+            }
         };
         self.send_over(node, peer, body);
     }
 
     fn end_receiving(&mut self, node: NodeIndex, peer: NodeIndex, id: u64) {
-        let Some(end) = self.stream(node, peer, id) else { return };
+        let Some(end) = self.stream(node, peer, id) else {
+            return;
+        };
         if end.receive_over {
             return;
         }
@@ -173,7 +236,14 @@ impl State {
         let quiet = end.finished || end.receive_broken;
         self.retire(node, peer, id);
         if !quiet {
-            self.send_over(node, peer, Body::Break { stream: id, sending: false });
+            self.send_over(
+                node,
+                peer,
+                Body::Break {
+                    stream: id,
+                    sending: false,
+                },
+            );
         }
     }
 
@@ -207,7 +277,11 @@ impl StreamRef {
             let lives = state.net.session(node, self.peer).is_some_and(|session| {
                 session.up && session.id == self.session && session.streams.contains_key(&self.id)
             });
-            if lives { work(state, node) } else { Err(NetworkError::Reset { peer: self.peer_id }) }
+            if lives {
+                work(state, node)
+            } else {
+                Err(NetworkError::Reset { peer: self.peer_id })
+            }
         });
         worked.unwrap_or(Err(NetworkError::Closed))
     }
@@ -228,8 +302,21 @@ impl SimStream {
         session: u64,
         id: u64,
     ) -> Self {
-        let name = Arc::new(StreamRef { handle, peer, peer_id, channel, session, id });
-        Self { sender: SimStreamSender { name: name.clone(), finished: false }, receiver: SimStreamReceiver { name } }
+        let name = Arc::new(StreamRef {
+            handle,
+            peer,
+            peer_id,
+            channel,
+            session,
+            id,
+        });
+        Self {
+            sender: SimStreamSender {
+                name: name.clone(),
+                finished: false,
+            },
+            receiver: SimStreamReceiver { name },
+        }
     }
 }
 
@@ -267,7 +354,11 @@ impl SimStreamSender {
             end.credit -= 1;
             let number = end.next_sent;
             end.next_sent += 1;
-            let body = Body::Frame { stream: name.id, number, frame: frame.take() };
+            let body = Body::Frame {
+                stream: name.id,
+                number,
+                frame: frame.take(),
+            };
             state.send_over(node, name.peer, body);
             Ok(true)
         });
@@ -319,7 +410,14 @@ impl SimStreamReceiver {
                 end.taken += 1;
                 if end.taken >= (end.channel.queue / 2).max(1) {
                     let count = std::mem::take(&mut end.taken);
-                    state.send_over(node, name.peer, Body::Credit { stream: name.id, count });
+                    state.send_over(
+                        node,
+                        name.peer,
+                        Body::Credit {
+                            stream: name.id,
+                            count,
+                        },
+                    );
                 }
                 return Ok(Some(Some(frame)));
             }

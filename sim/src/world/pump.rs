@@ -35,7 +35,12 @@ enum Next {
 pub(crate) fn run<K: Kernel>(world: &Arc<World>, plan: &Plan, until: VirtualTime) -> End {
     let seed = world.lock().seed;
     K::run(seed, |kernel| async move {
-        let mut pump = Pump { world, kernel, plan, drivers: Vec::new() };
+        let mut pump = Pump {
+            world,
+            kernel,
+            plan,
+            drivers: Vec::new(),
+        };
         pump.drivers.resize_with(world.lock().nodes.len(), || None);
         let end = pump.run(until).await;
         pump.shut_down();
@@ -151,12 +156,22 @@ impl<K: Kernel> Pump<'_, K> {
             state.net_start(index);
             let incarnation = state.nodes[index].incarnation;
             state.note(Kind::Restart, index, Name::NONE, u64::from(incarnation), 0);
-            state.tell(&Fact::Started { node: index, incarnation, at: now });
-            (state.nodes[index].program.clone(), NodeHandle::new(self.world.clone(), index, incarnation))
+            state.tell(&Fact::Started {
+                node: index,
+                incarnation,
+                at: now,
+            });
+            (
+                state.nodes[index].program.clone(),
+                NodeHandle::new(self.world.clone(), index, incarnation),
+            )
         };
         let name = self.world.lock().nodes[index].name.clone();
         let incarnation = handle.incarnation();
-        self.drivers[index] = Some(self.kernel.spawn(&name, self.world.clone().drive(index, incarnation)));
+        self.drivers[index] = Some(
+            self.kernel
+                .spawn(&name, self.world.clone().drive(index, incarnation)),
+        );
         handle.spawn_root(program(SimEnv::new(handle.clone())));
     }
 
@@ -176,7 +191,11 @@ impl<K: Kernel> Pump<'_, K> {
             let (tasks, queue) = (node.scopes.cancel_all(), node.queue.drain());
             let incarnation = node.incarnation;
             state.net_crash(index);
-            state.tell(&Fact::Crashed { node: index, incarnation, at: now });
+            state.tell(&Fact::Crashed {
+                node: index,
+                incarnation,
+                at: now,
+            });
             (tasks, queue)
         };
         for task in tasks {
@@ -193,7 +212,10 @@ impl<K: Kernel> Pump<'_, K> {
         let now = state.now.as_nanos().max(state.nodes[index].disk.now_ns());
         let report = state.nodes[index].disk.crash(now, survivors);
         let (lost, kept) = report.stores.iter().fold((0, 0), |(lost, kept), store| {
-            (lost + store.unsynced - store.kept.min(store.unsynced), kept + store.kept)
+            (
+                lost + store.unsynced - store.kept.min(store.unsynced),
+                kept + store.kept,
+            )
         });
         let name = state.recorder.name("disk_lost");
         state.note(Kind::Fault, index, name, lost, kept);

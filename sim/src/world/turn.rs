@@ -14,7 +14,10 @@ impl World {
         poll_fn(move |cx| {
             {
                 let mut baton = self.baton();
-                if !baton.drivers[node].as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                if !baton.drivers[node]
+                    .as_ref()
+                    .is_some_and(|known| known.will_wake(cx.waker()))
+                {
                     baton.drivers[node] = Some(cx.waker().clone());
                 }
                 if baton.turn != Some((node, incarnation)) {
@@ -46,7 +49,11 @@ impl World {
             state.end_poll(node);
             state.sort_woken(&self.woken, &mut dead);
             let goes_on = polls < state.config.batch && state.violation.is_none();
-            next = if goes_on { state.begin_poll(node, incarnation) } else { None };
+            next = if goes_on {
+                state.begin_poll(node, incarnation)
+            } else {
+                None
+            };
         }
         let mut state = self.lock();
         state.nodes[node].waiting = false;
