@@ -1,4 +1,5 @@
 //! Whether this host can keep a run's promise: what is armed, what is refused, and what the harness costs.
+// tidy: allow os-rng in this file: the planted leaks and the tripwire name what they watch for
 
 use std::{fmt, time::Duration};
 

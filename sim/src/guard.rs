@@ -7,6 +7,7 @@
 //!
 //! The guard does not see hash order, addresses, statics, RDRAND, CPUID or the CPU's choice of float kernels: the double
 //! run ([`crate::worker::check`]) and the lints do, except the last three, which no run may use.
+// tidy: allow os-rng in this file: the planted leaks and the tripwire name what they watch for
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod filter;

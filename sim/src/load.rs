@@ -227,7 +227,10 @@ impl Oracle for Progress {
                 node: Some(node),
                 at,
                 seq: None,
-                what: format!("round {wanted} was due {HEAL_LIMIT:?} after the heal, reached {reached:?}"),
+                what: format!(
+                    "round {wanted} was due {HEAL_LIMIT:?} after the heal, reached {reached:?} of {:?}",
+                    self.newest
+                ),
             }),
         }
     }

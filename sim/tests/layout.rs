@@ -1,4 +1,5 @@
 //! A process gets the layout that it asks for. The tests start this program again, and its children show where they lie.
+// tidy: allow std-env in this file: the planted leaks and the tripwire name what they watch for
 
 use std::process::Command;
 

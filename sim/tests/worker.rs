@@ -1,4 +1,6 @@
 //! Workers end as they should, and say how.
+// tidy: allow os-rng in this file: the planted leaks and the tripwire name what they watch for
+// tidy: allow std-env in this file: the planted leaks and the tripwire name what they watch for
 
 use std::{
     hint::black_box,

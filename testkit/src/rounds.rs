@@ -10,7 +10,7 @@
 //! - `recovered(round, author, digest)`: after a restart a member knows the last block that it made;
 //! - `block_seen(round, author, digest)`: the first block of an author and round that it accepted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,8 +154,8 @@ struct Member<E: Env, S: Scheme> {
     scope: <E::Spawner as Spawner>::Scope,
     /// Own latest block.
     latest: Option<(u64, Bytes)>,
-    /// Authors heard per round.
-    heard: BTreeMap<u64, BTreeSet<u16>>,
+    /// The newest round heard of each author.
+    newest: BTreeMap<u16, u64>,
     feed: watch::Sender<Bytes>,
     fetched: mpsc::Sender<Bytes>,
     ticks: u64,
@@ -177,7 +177,7 @@ impl<E: Env, S: Scheme> Member<E, S> {
             store,
             scope,
             latest: None,
-            heard: BTreeMap::new(),
+            newest: BTreeMap::new(),
             feed: watch::channel(Bytes::new()).0,
             fetched,
             ticks: 0,
@@ -233,7 +233,7 @@ impl<E: Env, S: Scheme> Member<E, S> {
             u64::from(block.author),
             digest.as_bytes()
         );
-        self.heard.entry(block.round).or_default().insert(block.author);
+        self.newest.insert(block.author, block.round);
         self.latest = Some((block.round, bytes.clone()));
         self.feed.send_replace(bytes);
         Ok(())
@@ -241,13 +241,10 @@ impl<E: Env, S: Scheme> Member<E, S> {
 
     /// The round that the next own block may have: above the own last one, and right after a quorum was heard.
     fn next_round(&self) -> Option<u64> {
-        let quorum = self.rounds.quorum();
-        let heard = self
-            .heard
-            .iter()
-            .rev()
-            .find(|(_, authors)| authors.len() >= quorum)
-            .map(|(round, _)| *round);
+        // A block of a later round says that its author had heard a quorum of every round before: it counts for them.
+        let mut newest: Vec<u64> = self.newest.values().copied().collect();
+        newest.sort_unstable_by(|one, other| other.cmp(one));
+        let heard = newest.get(self.rounds.quorum() - 1).copied();
         match (&self.latest, heard) {
             (None, None) => Some(0),
             (None, Some(heard)) => Some(heard + 1),
@@ -293,7 +290,7 @@ impl<E: Env, S: Scheme> Member<E, S> {
             u64::from(block.author),
             digest.as_bytes()
         );
-        self.heard.entry(round).or_default().insert(block.author);
+        self.newest.insert(block.author, round);
         self.latest = Some((round, bytes.clone()));
         self.forget_old(round).await?;
         if env::buggify!(self.env, "rounds.slow_broadcast") {
@@ -317,7 +314,6 @@ impl<E: Env, S: Scheme> Member<E, S> {
         let mut batch = Batch::default();
         batch.delete_range(OWN, range.clone()).delete_range(SEEN, range);
         self.store.write(batch, Durability::Buffered).await?;
-        self.heard = self.heard.split_off(&floor);
         Ok(())
     }
 
@@ -340,12 +336,14 @@ impl<E: Env, S: Scheme> Member<E, S> {
             env::event!(self.env, "bad_block", bytes.len() as u64, 0);
             return Ok(());
         };
-        let newest = self.heard.last_key_value().map_or(0, |(round, _)| *round);
-        if block.round + KEPT_ROUNDS < newest
-            || !self.heard.entry(block.round).or_default().insert(block.author)
+        if self
+            .newest
+            .get(&block.author)
+            .is_some_and(|newest| block.round <= *newest)
         {
             return Ok(());
         }
+        self.newest.insert(block.author, block.round);
         env::event!(
             self.env,
             "block_seen",

@@ -1,5 +1,6 @@
 //! One direction between two nodes: how long a packet takes, and what may befall it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,7 +55,7 @@ pub(crate) struct Link {
     packets: u64,
     free_at: VirtualTime,
     /// What the transport will send again once the block is gone.
-    held: Vec<Box<Packet>>,
+    held: VecDeque<Box<Packet>>,
 }
 
 impl Link {
@@ -65,7 +66,7 @@ impl Link {
             blocks: 0,
             packets: 0,
             free_at: VirtualTime::ZERO,
-            held: Vec::new(),
+            held: VecDeque::new(),
         }
     }
 }
@@ -125,8 +126,11 @@ impl State {
         let mut draw = seed.draw(Domain::Link, from as u64, to as u64, link.packets);
         let (profile, fault) = (&link.profile, &link.fault);
         let mut leaves = leaves;
-        if fault.bytes_per_second > 0 {
-            let ns = packet.size().saturating_mul(1_000_000_000) / fault.bytes_per_second;
+        if let Some(ns) = packet
+            .size()
+            .saturating_mul(1_000_000_000)
+            .checked_div(fault.bytes_per_second)
+        {
             link.free_at = link.free_at.max(leaves).after(ns);
             leaves = link.free_at;
         }
@@ -174,7 +178,7 @@ impl State {
     fn hold(&mut self, packet: Box<Packet>) {
         self.lose(&packet, "blocked");
         if packet.is_reliable() {
-            self.net.link(packet.from, packet.to).held.push(packet);
+            self.net.link(packet.from, packet.to).held.push_back(packet);
         }
     }
 
