@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use env::{Batch, Direction, Durability, Env, Family, KeyRange, Reader, Storage, StorageError, Store};
+use env::{Batch, Direction, Durability, Env, Family, KeyRange, Storage, StorageError, Store};
 use runtime::storage::{Disk, Engine, Redb};
 use runtime::{NoBlobs, Runtime};
 use tempfile::TempDir;
