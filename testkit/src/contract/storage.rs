@@ -1,4 +1,4 @@
-//! The contract of [`Storage`], [`Store`] and [`Reader`]. Each clause takes a [`Machine`] with an empty disk.
+//! The contract of [`Storage`], [`env::Store`] and [`Reader`]. Each clause takes a [`Machine`] with an empty disk.
 
 mod crash;
 mod data;
