@@ -46,6 +46,13 @@ impl Backtrace {
         places
     }
 
+    /// The frames that are neither the standard library nor the harness, innermost first.
+    pub fn relevant(&self) -> Vec<Place> {
+        let mut places = self.places();
+        places.retain(|place| place.is_ours() || place.is_foreign());
+        places
+    }
+
     /// The first frame that is neither the standard library nor the harness: first by file, among the crates that have
     /// line tables; else by the function's name.
     pub fn culprit(&self) -> Option<Place> {
