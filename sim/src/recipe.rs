@@ -1,8 +1,10 @@
 //! A recipe: what runs are made from, so that any process can make one again: the one that draws it, a worker, or
 //! somebody who has nothing but the header of a trace.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::draw::Seed;
@@ -20,6 +22,16 @@ pub const CRYPTO: &str = "fast";
 
 /// Where a trace goes.
 pub type Sink = Box<dyn Write + Send>;
+
+/// A trace's file, made anew, for a run in a worker. It is closed when the worker ends: closing a file asks the host
+/// for its state first, which no run may.
+///
+/// # Errors
+/// The host's.
+pub fn file_sink(path: &Path) -> io::Result<Sink> {
+    let file: &File = Box::leak(Box::new(File::create(path)?));
+    Ok(Box::new(BufWriter::new(file)))
+}
 
 /// Which program makes a run. It has no part in the run's hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Runs seeds, one or many, and shows what became of them.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use sim::Seed;
 use sim::kernel::{Kernel as _, Madsim};
-use sim::recipe::{CRYPTO, Recipe, Sink};
+use sim::recipe::{CRYPTO, Recipe, Sink, file_sink};
 use sim::swarm::Family;
 use sim::tally::Tally;
 use sim::time::VirtualTime;
@@ -380,8 +380,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 /// A trace's file, inside a worker.
 fn open(path: &Path) -> Sink {
-    let file = File::create(path).expect("the parent has just created it");
-    Box::new(BufWriter::new(file))
+    file_sink(path).expect("the parent has just created it")
 }
 
 /// Every marked place that a run should reach.

@@ -11,7 +11,7 @@ use serde_json::json;
 use sim::Seed;
 use sim::kernel::{Kernel as _, Madsim};
 use sim::oracle::Class;
-use sim::recipe::{Build, Recipe};
+use sim::recipe::{Build, Recipe, file_sink};
 use sim::trace::{
     Comparison, Difference, Entry, Header, Ladder, Level, Options, Record, Trace, Which, diff,
     first_divergence, locate, ndjson, perfetto, text, view,
@@ -92,17 +92,18 @@ enum Answer {
     Within(Range<u64>, String),
 }
 
-/// Prints what came of comparing the runs that are called `names`; `key` begins the last line's words.
+/// Prints what came of comparing the runs that are called `names`; `key` is what the last
+/// line says first.
 fn answer(output: &mut Output, found: &Answer, names: [&str; 2], key: &str) -> Result<u8> {
     let (mut lines, line, mut value) = match found {
         Answer::Equal { events, note } => {
             let lines: Vec<String> = note.iter().cloned().collect();
             let value = json!({ "verdict": "equal", "events": events });
-            (lines, format!("EQUAL {key} events={events}"), value)
+            (lines, format!("EQUAL {key}events={events}"), value)
         }
         Answer::At(first) => {
             let entry = first.left.entry.or(first.right.entry);
-            let mut line = format!("DIFFERENT {key} event={}", first.seq);
+            let mut line = format!("DIFFERENT {key}event={}", first.seq);
             let mut value = json!({ "verdict": "different", "event": first.seq });
             if let Some(Entry { record, .. }) = entry {
                 let (seconds, nanos) = (record.time / 1_000_000_000, record.time % 1_000_000_000);
@@ -116,7 +117,7 @@ fn answer(output: &mut Output, found: &Answer, names: [&str; 2], key: &str) -> R
             (localise::lines(first, names), line, value)
         }
         Answer::Within(range, why) => {
-            let line = format!("DIFFERENT {key} events={}..{}", range.start, range.end);
+            let line = format!("DIFFERENT {key}events={}..{}", range.start, range.end);
             let value = json!({ "verdict": "different", "from": range.start, "to": range.end });
             (vec![why.clone()], line, value)
         }
@@ -357,7 +358,7 @@ fn compare_sides(
         }
     };
     let key = format!(
-        "runs={},{} reruns={reruns}",
+        "runs={},{} reruns={reruns} ",
         sides[0].ladder.events, sides[1].ladder.events
     );
     answer(output, &found, names, &key)
@@ -413,7 +414,7 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
             &key_of(&header, &trace),
         );
     };
-    let key = format!("{} hash={}", key_of(&header, &trace), ending.hash);
+    let key = format!("{}hash={} ", key_of(&header, &trace), ending.hash);
     let Some(range) = first_divergence(&ladder, &ending.ladder) else {
         let same = recorded == Some(ending.hash);
         let note = (!same)
@@ -436,7 +437,7 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
 
 fn key_of(header: &Header, trace: &AnyTrace) -> String {
     let recorded = trace.footer().map_or("", |footer| &footer.verdict);
-    format!("seed={} recorded={}", header.seed, recorded.to_lowercase())
+    format!("seed={} recorded={} ", header.seed, recorded.to_lowercase())
 }
 
 /// What can be said of a difference whose events the trace does not keep: what this run has there.
@@ -481,8 +482,8 @@ fn replay_cut(
         ..Options::default()
     };
     let job = |seed| {
-        let file = File::create(&again).expect("the parent has just created it");
-        recipe.job(seed, options.clone(), Some(Box::new(BufWriter::new(file))))
+        let sink = file_sink(&again).expect("the parent has just created it");
+        recipe.job(seed, options.clone(), Some(sink))
     };
     let found = worker::run(config, assignment.clone(), job)
         .map_err(anyhow::Error::from)
@@ -500,6 +501,6 @@ fn replay_cut(
             note: None,
         },
     };
-    let key = format!("seed={} recorded=cut", assignment.seed);
+    let key = format!("seed={} recorded=cut ", assignment.seed);
     answer(output, &found, ["recorded", "again"], &key)
 }

@@ -188,11 +188,26 @@ impl Difference {
                 Some(entry) => lines += &format!("{name}:\n{}", text(&[*entry], &side.names)),
                 None => lines += &format!("{name}: no such event\n"),
             }
+            if let (true, Some(Entry { record, .. })) = (self.looks_alike(), &side.entry) {
+                lines += &format!(
+                    "{name}, what its line does not show: a={} b={}\n",
+                    record.a, record.b
+                );
+            }
             if !side.causes.is_empty() {
                 lines += &format!("{name}, what led to it:\n{}", text(&side.causes, &side.names));
             }
         }
         lines
+    }
+
+    /// Whether the two events differ in what their lines leave out.
+    fn looks_alike(&self) -> bool {
+        let [left, right] = [&self.left, &self.right].map(|side| {
+            let entry = side.entry.as_slice();
+            text(entry, &side.names)
+        });
+        left == right
     }
 }
 

@@ -86,7 +86,11 @@ impl Place {
             "rust_",
         ];
         let name = self.function.trim_start_matches('<');
-        name.contains("::") && !KNOWN.iter().any(|known| name.starts_with(known))
+        let in_std = self
+            .line
+            .as_ref()
+            .is_some_and(|(file, _)| file.starts_with("/rustc/"));
+        !in_std && name.contains("::") && !KNOWN.iter().any(|known| name.starts_with(known))
     }
 }
 
