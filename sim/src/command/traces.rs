@@ -437,7 +437,8 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
 
 fn key_of(header: &Header, trace: &AnyTrace) -> String {
     let recorded = trace.footer().map_or("", |footer| &footer.verdict);
-    format!("seed={} recorded={} ", header.seed, recorded.to_lowercase())
+    let word = recorded.split(' ').next().unwrap_or_default();
+    format!("seed={} recorded={} ", header.seed, word.to_lowercase())
 }
 
 /// What can be said of a difference whose events the trace does not keep: what this run has there.
