@@ -1,12 +1,14 @@
 //! The command line: what each word of it does, and with which exit code it ends.
 
 mod arguments;
+mod compare;
+mod files;
 mod localise;
 mod minimise;
 mod output;
+mod replay;
 mod runner;
 mod setup;
-mod traces;
 
 use std::io::Write as _;
 
@@ -30,11 +32,11 @@ pub const REFUSED: u8 = 2;
 pub fn run(arguments: &Arguments) -> Result<u8> {
     match &arguments.command {
         None => runner::run(&arguments.run),
-        Some(Command::Replay(arguments)) => traces::replay(arguments),
-        Some(Command::Diff { left, right, format }) => traces::compare(left, right, format.format),
-        Some(Command::Bisect(arguments)) => traces::bisect(arguments),
-        Some(Command::View { trace, out }) => traces::make_page(trace, out),
-        Some(Command::Export(arguments)) => traces::export(arguments),
+        Some(Command::Replay(arguments)) => replay::replay(arguments),
+        Some(Command::Diff { left, right, format }) => compare::compare(left, right, format.format),
+        Some(Command::Bisect(arguments)) => compare::bisect(arguments),
+        Some(Command::View { trace, out }) => files::make_page(trace, out),
+        Some(Command::Export(arguments)) => files::export(arguments),
         Some(Command::Plan { seed, what }) => {
             let recipe: Recipe = setup::recipe(what, Build::default())?;
             write!(std::io::stdout(), "{}", recipe.plan(Seed::new(*seed)).to_text())?;

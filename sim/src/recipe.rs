@@ -2,7 +2,7 @@
 //! somebody who has nothing but the header of a trace.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,8 @@ pub type Sink = Box<dyn Write + Send>;
 /// The host's.
 pub fn file_sink(path: &Path) -> io::Result<Sink> {
     let file: &File = Box::leak(Box::new(File::create(path)?));
-    Ok(Box::new(BufWriter::new(file)))
+    // Blocks are large, and what is written must not wait in a buffer: the worker may die.
+    Ok(Box::new(file))
 }
 
 /// Which program makes a run. It has no part in the run's hash.

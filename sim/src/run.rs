@@ -11,7 +11,7 @@ use crate::oracle::{Class, Oracle, Violation};
 use crate::plan::{Plan, PlanError};
 use crate::time::VirtualTime;
 use crate::trace::{Header, Kind, Ladder, Options, Record, Recorder, Summary, causal_slice, text};
-use crate::world::{self, End, NodeSpec, Pulse, World, WorldConfig};
+use crate::world::{self, End, NodeIndex, NodeSpec, Pulse, World, WorldConfig};
 
 /// Everything that a run is made from.
 pub struct Simulation {
@@ -106,8 +106,18 @@ impl Simulation {
         let name = state
             .recorder
             .name(violation.as_ref().map_or("pass", |violation| violation.oracle));
-        // What the verdict is about caused it, so its causes are the story of the failure.
-        state.cause = violation.as_ref().and_then(|violation| violation.seq);
+        // What the verdict is about caused it, so its causes are the story of the failure. Where nothing happened that
+        // should have, it is what the node did last.
+        let recent = state.recorder.recent();
+        let last_of = |node: NodeIndex| {
+            let own = recent
+                .iter()
+                .rfind(|entry| usize::from(entry.record.node) == node);
+            own.map(|entry| entry.seq)
+        };
+        state.cause = violation
+            .as_ref()
+            .and_then(|violation| violation.seq.or_else(|| violation.node.and_then(last_of)));
         let verdict = state.note(Kind::Verdict, usize::from(Record::WORLD), name, code, 0);
         let recent = state.recorder.recent();
         let slice = match &violation {
@@ -188,8 +198,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_story_of_a_failure_goes_back_through_messages_polls_and_timers() {
+    /// Panics at the first block that is seen, in whatever state the world is.
+    struct Panics;
+
+    impl Oracle for Panics {
+        fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+            let is_seen = matches!(fact, Fact::Said { event, .. } if event.kind == "block_seen");
+            assert!(!is_seen, "no block is seen");
+            Ok(())
+        }
+
+        fn finish(&mut self, _: VirtualTime) -> Result<(), Violation> {
+            Ok(())
+        }
+    }
+
+    fn simulation(oracle: impl Oracle + 'static) -> Simulation {
         let scenario = Scenario {
             nodes: 2,
             faults: Vec::new(),
@@ -197,20 +221,31 @@ mod tests {
         };
         let seed = Seed::new(4);
         let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
-        let simulation = Simulation {
+        Simulation {
             seed,
             config: scenario.world(seed),
             nodes,
             blobs,
             plan: scenario.plan(seed),
             until: scenario.until(),
-            oracles: vec![Box::new(SeesNothing)],
+            oracles: vec![Box::new(oracle)],
             header: Header::default(),
             options: Options::default(),
             sink: None,
             pulse: Box::new(|_, _| ()),
-        };
-        let outcome = simulation.run::<Plain>().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_panic_is_not_hidden_by_the_destructors_that_it_runs() {
+        let run = std::panic::AssertUnwindSafe(|| simulation(Panics).run::<Plain>());
+        let panic = std::panic::catch_unwind(run).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"no block is seen"));
+    }
+
+    #[test]
+    fn the_story_of_a_failure_goes_back_through_messages_polls_and_timers() {
+        let outcome = simulation(SeesNothing).run::<Plain>().unwrap();
         assert_eq!(outcome.violation.unwrap().oracle, "sees_nothing");
         let lines: Vec<Vec<&str>> = outcome
             .slice

@@ -131,9 +131,12 @@ pub(crate) struct Names {
 
 impl World {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("a panic under the world's lock ends the run")
+        match self.state.lock() {
+            Ok(state) => state,
+            // Destructors run while a panic ends the run: one that panicked as well would hide the first.
+            Err(poisoned) if std::thread::panicking() => poisoned.into_inner(),
+            Err(_) => panic!("a panic under the world's lock ends the run"),
+        }
     }
 
     pub(crate) fn baton(&self) -> MutexGuard<'_, Baton> {

@@ -480,6 +480,37 @@ fn failing_seeds_of_a_batch_leave_evidence_that_shows_them_again() {
     assert_well_formed(&place.text("junit.xml"), 2);
 }
 
+#[test]
+fn a_plan_of_absurd_numbers_makes_no_run_panic() {
+    let place = Place::new();
+    let plan = "\
+[[steps]]
+at_us = 100000
+action = { link = { from = 1, fault = { reorder_ppm = 4000000000, detour_us = 18446744073709551615, loss_ppm = 4294967295 } } }
+[[steps]]
+at_us = 200000
+action = { link = { from = 2, fault = { extra_latency_us = 18446744073709551615, bytes_per_second = 1 } } }
+[[steps]]
+at_us = 300000
+action = { disk = { node = 0, fault = { stall = { until_ns = 18446744073709551615 } } } }
+[[steps]]
+at_us = 400000
+action = { disk = { node = 1, fault = { slow = { percent = 4294967295 } } } }
+[[steps]]
+at_us = 500000
+action = { clock_step = { node = 2, ms = -9223372036854775808 } }
+[[steps]]
+at_us = 600000
+action = { clock_drift = { node = 2, ppb = 9223372036854775807 } }
+[[steps]]
+at_us = 700000
+action = { slow = { node = 2, percent = 9223372036854775807 } }
+";
+    place.write("absurd.toml", plan);
+    let ended = place.ends(0, "--seeds 1..9 --scenario small.toml --plan absurd.toml");
+    assert!(ended.last().starts_with("PASS seeds=8 "), "{}", ended.out);
+}
+
 /// Checks that `text` is one element, in which every element is closed, and counts its cases.
 fn assert_well_formed(text: &str, cases: usize) {
     let body = text

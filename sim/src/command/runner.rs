@@ -23,7 +23,7 @@ use sim::worker::{
 use super::arguments::RunArguments;
 use super::output::{Output, short};
 use super::setup::{self, Seeds};
-use super::{localise, minimise, traces};
+use super::{files, localise, minimise};
 
 /// Failing seeds of a batch whose traces, plans and pages are written.
 const EVIDENCE: u32 = 10;
@@ -43,7 +43,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8> {
         ..setup::recipe(&arguments.what, build)?
     };
     let runner = Runner {
-        config: setup::workers(arguments.jobs)?,
+        config: setup::workers(arguments.jobs, arguments.verbose)?,
         folder: arguments.out.as_deref().map(setup::folder).transpose()?,
         output: Output::new(arguments.format.format),
         tally: Tally::default(),
@@ -292,7 +292,7 @@ impl Runner<'_> {
         let seed = verdict.seed;
         let plan = folder.join(format!("seed-{seed}.plan.toml"));
         write(&plan, &self.recipe.plan(seed).to_text())?;
-        let mut files = vec![plan];
+        let mut kept = vec![plan];
         for (index, report) in reports.iter().enumerate() {
             let path = match index {
                 0 => trace_path(&folder, seed),
@@ -313,10 +313,10 @@ impl Runner<'_> {
                 self.trace_again(report, &path, &options)?;
             }
             let page = path.with_extension("html");
-            traces::write_page(&path, &page)?;
-            files.extend([path, page]);
+            files::write_page(&path, &page)?;
+            kept.extend([path, page]);
         }
-        verdict.files = files.iter().map(|file| name_of(file)).collect();
+        verdict.files = kept.iter().map(|file| name_of(file)).collect();
         Ok(())
     }
 

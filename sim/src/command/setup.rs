@@ -134,7 +134,7 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
 }
 
 /// How workers are run.
-pub fn workers(jobs: Option<usize>) -> Result<WorkerConfig> {
+pub fn workers(jobs: Option<usize>, is_verbose: bool) -> Result<WorkerConfig> {
     let jobs = match jobs {
         Some(jobs) if (1..=MAX_JOBS).contains(&jobs) => jobs,
         Some(jobs) => {
@@ -146,6 +146,8 @@ pub fn workers(jobs: Option<usize>) -> Result<WorkerConfig> {
     };
     Ok(WorkerConfig {
         jobs,
+        // What libraries print when a run breaks would stand among the verdicts.
+        quiet: !is_verbose,
         ..WorkerConfig::default()
     })
 }
