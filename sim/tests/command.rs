@@ -178,6 +178,13 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         ("replay .", "this is a folder"),
         ("replay cut.simtrace", "this is not a .simtrace file"),
         ("replay small.toml --seed 3", "cannot be used with"),
+        ("replay small.toml --nodes 3", "a trace says them itself"),
+        (
+            "bisect small.toml slow.toml --scenario swarm",
+            "a trace says them itself",
+        ),
+        ("--seed 1 --junit a.xml --summary a.xml", "name one file"),
+        ("--seed 1 --shrink=0", "0 is not in"),
         ("diff small.toml", "required"),
         ("diff small.toml slow.toml", "small.toml: this is not"),
         ("bisect small.toml", "required"),

@@ -94,7 +94,7 @@ pub struct RunArguments {
     #[arg(long, conflicts_with_all = ["trace", "shrink"])]
     pub check: bool,
     /// Makes the plan of the first failing seed as small as it gets, in RUNS runs at most (200 unless given).
-    #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "200")]
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "200", value_parser = clap::value_parser!(u32).range(1..))]
     pub shrink: Option<u32>,
     /// What traces keep: L0 hashes, L1 what nodes say and faults, L2 every message, timer and disk operation, L3 payloads
     /// too. One seed is traced as it runs; of many, those that fail are run again for it.
@@ -124,9 +124,9 @@ pub struct RunArguments {
 /// What a run is made from, but for the seed.
 #[derive(Args, Clone)]
 pub struct WhatArguments {
-    /// A built-in scenario, or a TOML file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "swarm")]
-    pub scenario: String,
+    /// A built-in scenario, or a TOML file. `swarm` unless given.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub scenario: Option<String>,
     /// Nodes, instead of the scenario's.
     #[arg(long, value_name = "N")]
     pub nodes: Option<usize>,
@@ -136,6 +136,18 @@ pub struct WhatArguments {
     /// Runs this plan instead of the one that the seed draws.
     #[arg(long, value_name = "FILE", conflicts_with = "faults")]
     pub plan: Option<PathBuf>,
+}
+
+impl WhatArguments {
+    /// What the scenario is called.
+    pub fn scenario(&self) -> &str {
+        self.scenario.as_deref().unwrap_or("swarm")
+    }
+
+    /// Whether anything was said.
+    pub fn is_said(&self) -> bool {
+        self.scenario.is_some() || self.nodes.is_some() || !self.faults.is_empty() || self.plan.is_some()
+    }
 }
 
 #[derive(Args)]

@@ -189,6 +189,7 @@ pub fn bisect(arguments: &BisectArguments) -> Result<u8> {
     let TestArguments { perturb_event } = arguments.test;
     let sides = match (&arguments.left, &arguments.right, arguments.seed) {
         (Some(left), Some(right), _) => {
+            setup::refuse_what(&arguments.what)?;
             let build = setup::this_build()?;
             let others = perturb_event.map(|_| runner::only_other_keys());
             let mut sides = [

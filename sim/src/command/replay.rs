@@ -34,6 +34,7 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
         let sides = [side(None)?, side(others)?];
         return compare_sides(&mut output, &config, &sides, ["first", "again"]);
     }
+    setup::refuse_what(&arguments.what)?;
     let path = arguments.trace.as_deref().context("a trace is named")?;
     let build = setup::this_build()?;
     let trace = open(path)?;

@@ -23,7 +23,7 @@ use sim::worker::{
 use super::arguments::RunArguments;
 use super::output::{Output, short};
 use super::setup::{self, Seeds};
-use super::{files, localise, minimise};
+use super::{Refusal, files, localise, minimise};
 
 /// Failing seeds of a batch whose traces, plans and pages are written.
 const EVIDENCE: u32 = 10;
@@ -54,6 +54,9 @@ pub fn run(arguments: &RunArguments) -> Result<u8> {
         recipe,
         seeds,
     };
+    if arguments.junit.is_some() && arguments.junit == arguments.summary {
+        return Err(Refusal("--junit and --summary name one file: name two".to_owned()).into());
+    }
     let junit = arguments.junit.as_deref().map(setup::create).transpose()?;
     let summary = arguments.summary.as_deref().map(setup::create).transpose()?;
     runner.run(junit, summary)
@@ -77,7 +80,7 @@ impl Runner<'_> {
         self.begin()?;
         let batch = self.run_all()?;
         let wall = self.output.elapsed();
-        let name = format!("sim {} {}", self.arguments.what.scenario, self.seeds.text());
+        let name = format!("sim {} {}", self.arguments.what.scenario(), self.seeds.text());
         let put = |file: Option<File>, text: String| match file {
             Some(mut file) => file
                 .write_all(text.as_bytes())
@@ -108,7 +111,7 @@ impl Runner<'_> {
         let text = format!(
             "{} scenario={} nodes={} faults={faults} until={until} kernel=\"{}\" crypto={CRYPTO}\n",
             self.seeds.text(),
-            setup::quoted(&self.arguments.what.scenario),
+            setup::quoted(self.arguments.what.scenario()),
             scenario.nodes,
             Madsim::NAME
         );
@@ -116,7 +119,7 @@ impl Runner<'_> {
             "type": "begin",
             "first": self.seeds.first,
             "end": self.seeds.end,
-            "scenario": self.arguments.what.scenario,
+            "scenario": self.arguments.what.scenario(),
             "nodes": scenario.nodes,
             "faults": faults,
             "until_ns": until.as_nanos(),

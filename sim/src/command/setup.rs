@@ -110,11 +110,12 @@ pub fn recipe(what: &WhatArguments, build: Build) -> Result<Recipe> {
 
 /// The scenario that the arguments name, with their changes.
 pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
-    let mut scenario = if what.scenario.ends_with(".toml") {
-        let path = Path::new(&what.scenario);
-        Scenario::parse(&what.scenario, &read(path)?).map_err(refused)?
+    let name = what.scenario();
+    let mut scenario = if name.ends_with(".toml") {
+        let path = Path::new(name);
+        Scenario::parse(name, &read(path)?).map_err(refused)?
     } else {
-        Scenario::built_in(&what.scenario).map_err(refused)?
+        Scenario::built_in(name).map_err(refused)?
     };
     if let Some(nodes) = what.nodes {
         scenario.nodes = nodes;
@@ -122,7 +123,6 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
     if !what.faults.is_empty() {
         scenario.faults = FamilyChange::apply(&what.faults, &scenario.faults).map_err(Refusal)?;
         if scenario.fault_ms == 0 && !scenario.faults.is_empty() {
-            let name = &what.scenario;
             return Err(Refusal(format!(
                 "--faults: scenario `{name}` has no time for faults (fault_ms is 0); take another scenario"
             ))
@@ -152,6 +152,15 @@ pub fn workers(jobs: Option<usize>, is_verbose: bool) -> Result<WorkerConfig> {
     })
 }
 
+/// Refuses what a trace says already.
+pub fn refuse_what(what: &WhatArguments) -> Result<()> {
+    if what.is_said() {
+        let text = "--scenario, --nodes, --faults and --plan go with --seed: a trace says them itself";
+        return Err(Refusal(text.to_owned()).into());
+    }
+    Ok(())
+}
+
 /// The program that this is.
 pub fn this_build() -> Result<Build> {
     let mut hasher = blake3::Hasher::new();
@@ -171,7 +180,7 @@ pub fn this_build() -> Result<Build> {
 pub fn repro(what: &WhatArguments, seed: Seed, nodes: Option<usize>, plan: Option<&Path>) -> String {
     let mut words = vec![format!(
         "cargo xtask sim --seed {seed} --scenario {}",
-        quoted(&what.scenario)
+        quoted(what.scenario())
     )];
     if let Some(nodes) = nodes.or(what.nodes) {
         words.push(format!("--nodes {nodes}"));
@@ -235,7 +244,7 @@ mod tests {
     #[test]
     fn a_repro_line_is_what_a_shell_takes() {
         let what = WhatArguments {
-            scenario: "my scenario's.toml".to_owned(),
+            scenario: Some("my scenario's.toml".to_owned()),
             nodes: Some(5),
             faults: vec![
                 FamilyChange::None,
