@@ -1,0 +1,181 @@
+//! What is done with traces: replay, diff, bisect, view, export.
+
+use serde_json::Value;
+
+use super::place::Place;
+
+#[test]
+fn a_trace_replays_to_the_same_run_at_every_level() {
+    let place = Place::new();
+    for level in ["L0", "L1", "L2", "L3"] {
+        let run = place.ends(
+            0,
+            &format!("--seed 3 --scenario small.toml --trace {level} --out {level}"),
+        );
+        assert!(
+            run.out.contains(&format!("wrote: {level}/seed-3.simtrace\n")),
+            "{}",
+            run.out
+        );
+        let replay = place.ends(0, &format!("replay {level}/seed-3.simtrace"));
+        assert!(
+            replay.last().starts_with("EQUAL seed=3 recorded=pass "),
+            "{}",
+            replay.out
+        );
+        assert_eq!(replay.field("hash"), run.field("hash"));
+        assert_eq!(replay.err, "", "the same program says nothing of programs");
+    }
+    place.ends(0, "replay --seed 3 --scenario small.toml");
+    place.ends(0, "diff L0/seed-3.simtrace L2/seed-3.simtrace");
+    let other = place.ends(0, "--seed 4 --scenario small.toml --trace L2 --out L2");
+    assert!(other.last().starts_with("PASS"));
+    let diff = place.ends(17, "diff L2/seed-3.simtrace L2/seed-4.simtrace");
+    assert!(diff.err.contains("different seeds: 3 and 4"), "{}", diff.err);
+}
+
+#[test]
+fn a_replay_that_differs_names_the_event_or_where_it_lies() {
+    let place = Place::new();
+    place.ends(
+        0,
+        "--seed 3 --scenario small.toml --trace L2 --out full --perturb-event 400",
+    );
+    place.ends(
+        0,
+        "--seed 3 --scenario small.toml --trace L0 --out hashes --perturb-event 400",
+    );
+    let full = place.ends(17, "replay full/seed-3.simtrace");
+    assert!(full.last().starts_with("DIFFERENT seed=3 "), "{}", full.out);
+    assert_eq!(full.field("event"), "400");
+    let hashes = place.ends(17, "replay hashes/seed-3.simtrace");
+    assert!(hashes.field("events").starts_with("0.."), "{}", hashes.out);
+    assert!(
+        hashes.out.contains("next: record the seed with --trace L2"),
+        "{}",
+        hashes.out
+    );
+    let value = &place.ends(17, "replay full/seed-3.simtrace --format json").json()[0];
+    assert_eq!(
+        (&value["verdict"], &value["event"]),
+        (&"different".into(), &400.into())
+    );
+}
+
+#[test]
+fn a_damaged_trace_is_refused_and_a_cut_one_is_replayed_as_far_as_it_goes() {
+    let place = Place::new();
+    place.ends(0, "--seed 3 --scenario small.toml --trace L2 --out a");
+    let bytes = place.read("a/seed-3.simtrace");
+    let mut wrong = bytes.clone();
+    let plan = wrong
+        .windows(8)
+        .position(|window| window == b"heal_all")
+        .expect("the header has the plan");
+    wrong[plan] = b'H';
+    place.write("plan.simtrace", wrong);
+    let refused = place.ends(2, "replay plan.simtrace");
+    assert!(
+        refused
+            .err
+            .contains("plan.simtrace: the trace is damaged at byte 12"),
+        "{}",
+        refused.err
+    );
+    place.write("cut.simtrace", &bytes[..bytes.len() - 40]);
+    let cut = place.ends(0, "replay cut.simtrace");
+    assert!(
+        cut.last().starts_with("EQUAL seed=3 recorded=cut events="),
+        "{}",
+        cut.out
+    );
+    let diff = place.ends(0, "diff a/seed-3.simtrace cut.simtrace");
+    assert!(diff.out.contains("one was cut short"), "{}", diff.out);
+    let bisect = place.ends(2, "bisect a/seed-3.simtrace cut.simtrace");
+    assert!(
+        bisect.err.contains("cut.simtrace was cut short"),
+        "{}",
+        bisect.err
+    );
+}
+
+#[test]
+fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
+    let place = Place::new();
+    for (folder, more) in [("a", ""), ("b", "--perturb-event 777")] {
+        place.ends(
+            0,
+            &format!("--seed 3 --scenario small.toml --trace L0 --out {folder} {more}"),
+        );
+        place.ends(
+            0,
+            &format!("--seed 3 --scenario small.toml --trace L2 --out {folder}2 {more}"),
+        );
+    }
+    let diff = place.ends(17, "diff a/seed-3.simtrace b/seed-3.simtrace");
+    assert!(
+        diff.out
+            .contains("`cargo xtask bisect a/seed-3.simtrace b/seed-3.simtrace`"),
+        "{}",
+        diff.out
+    );
+    let files = place.ends(
+        17,
+        "bisect a/seed-3.simtrace b/seed-3.simtrace --perturb-event 777",
+    );
+    let kept = place.ends(17, "diff a2/seed-3.simtrace b2/seed-3.simtrace");
+    let one_kept = place.ends(17, "bisect a/seed-3.simtrace b2/seed-3.simtrace");
+    let seed = place.ends(17, "bisect --seed 3 --scenario small.toml --perturb-event 777");
+    for found in [&files, &kept, &one_kept, &seed] {
+        assert_eq!(found.field("event"), "777", "{}", found.out);
+        assert!(found.out.contains("before it, in both:"), "{}", found.out);
+    }
+    let reruns = [&files, &one_kept, &seed].map(|found| found.field("reruns"));
+    assert_eq!(reruns, ["2", "1", "2"]);
+    let gone = place.ends(1, "bisect a/seed-3.simtrace b/seed-3.simtrace");
+    assert!(
+        gone.err.contains("b/seed-3.simtrace does not come out the same"),
+        "{}",
+        gone.err
+    );
+    let check = place.ends(
+        14,
+        "--seed 3 --scenario small.toml --check --perturb-event 777 --out c",
+    );
+    assert!(
+        check
+            .last()
+            .starts_with("FAIL seed=3 class=nondeterminism oracle=check "),
+        "{}",
+        check.out
+    );
+    assert_eq!(check.field("event"), "777");
+    assert!(
+        check.last().ends_with("what=\"two runs differ by hasher keys\""),
+        "{}",
+        check.out
+    );
+    let written = place.ends(17, "diff c/seed-3.simtrace c/seed-3.perturbed.simtrace");
+    assert_eq!(written.field("event"), "777");
+}
+
+#[test]
+fn a_trace_is_shown_as_a_page_and_exported() {
+    let place = Place::new();
+    let run = place.ends(0, "--seed 3 --scenario small.toml --trace L3 --out a");
+    place.ends(0, "view a/seed-3.simtrace -o page.html");
+    let page = place.text("page.html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("block_made"));
+    let lines = place.ends(0, "export a/seed-3.simtrace --ndjson");
+    assert_eq!(lines.json().len().to_string(), run.field("events"));
+    place.ends(0, "export a/seed-3.simtrace --perfetto -o perfetto.json");
+    let value: Value = serde_json::from_slice(&place.read("perfetto.json")).unwrap();
+    assert!(
+        value["traceEvents"]
+            .as_array()
+            .is_some_and(|events| events.len() > 100)
+    );
+    let before = place.read("a/seed-3.simtrace");
+    place.ends(2, "view a/seed-3.simtrace -o a/seed-3.simtrace");
+    assert_eq!(place.read("a/seed-3.simtrace"), before);
+}
