@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use env::NetworkError;
+use env::sync::watch;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use types::PeerId;
 
 use self::handle::ListenerState;

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use env::sync::watch;
 use env::{Channel, Inbound, Listener, Network, NetworkError, PeerAddress, Reply};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use types::PeerId;
 
 use super::session::PendingRequest;
