@@ -174,13 +174,14 @@ impl<T> Receiver<T> {
         loop {
             let change = self.shared.changed.notified();
             let closed = self.shared.is_closed();
-            // Still under the lock, so that the value handed out is the one that was asked.
-            let value = self.shared.borrow();
-            if wanted(&value) {
-                self.seen = self.shared.version();
-                return Ok(value);
+            {
+                // Seen under the lock, so that the value handed out is the one that was asked.
+                let value = self.shared.borrow();
+                if wanted(&value) {
+                    self.seen = self.shared.version();
+                    return Ok(value);
+                }
             }
-            drop(value);
             if closed {
                 return Err(Closed);
             }
@@ -327,6 +328,16 @@ mod tests {
         assert!(matches!(poll(&mut wait), Poll::Ready(Ok(value)) if *value == 5));
         drop(wait);
         assert_eq!(receiver.has_changed(), Ok(false));
+    }
+
+    #[test]
+    fn a_wait_may_move_to_another_thread() {
+        fn moves<T: Send>(wait: T) -> T {
+            wait
+        }
+        let (_sender, mut receiver) = channel(0);
+        assert!(poll(&mut Box::pin(moves(receiver.changed()))).is_pending());
+        assert!(poll(&mut Box::pin(moves(receiver.wait_for(|value| *value == 1)))).is_pending());
     }
 
     #[test]
