@@ -102,7 +102,8 @@ impl Future for Sleep {
             if state.nodes[node].local >= at {
                 return Poll::Ready(());
             }
-            this.timer = Some(state.schedule(at, node, Event::Wake(cx.waker().clone())));
+            let cause = state.cause;
+            this.timer = Some(state.schedule(at, node, Event::Wake(cx.waker().clone(), cause)));
             Poll::Pending
         });
         drop(stale);

@@ -23,14 +23,18 @@ pub mod network;
 pub mod oracle;
 pub mod plan;
 pub mod queue;
+pub mod recipe;
 pub mod run;
 pub mod scenario;
 pub mod scheme;
+pub mod shrink;
 pub mod storage;
 pub mod swarm;
+pub mod tally;
 mod tasks;
 pub mod time;
 pub mod trace;
+pub mod verdict;
 pub mod worker;
 pub mod world;
 

@@ -72,8 +72,8 @@ pub struct NodeSpec {
 
 /// Something that is going to happen.
 pub(crate) enum Event {
-    /// A timer of a task.
-    Wake(Waker),
+    /// A timer of a task, and the record of the poll that set it.
+    Wake(Waker, Option<u64>),
     /// The processor of a node is free again.
     Free { node: NodeIndex },
     /// Something in the network.
@@ -131,9 +131,12 @@ pub(crate) struct Names {
 
 impl World {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("a panic under the world's lock ends the run")
+        match self.state.lock() {
+            Ok(state) => state,
+            // Destructors run while a panic ends the run: one that panicked as well would hide the first.
+            Err(poisoned) if std::thread::panicking() => poisoned.into_inner(),
+            Err(_) => panic!("a panic under the world's lock ends the run"),
+        }
     }
 
     pub(crate) fn baton(&self) -> MutexGuard<'_, Baton> {
@@ -210,7 +213,11 @@ impl State {
     pub fn record_of(&self, kind: Kind, node: NodeIndex, name: Name, a: u64, b: u64) -> Record {
         let cause = self.cause.map_or(0, |seq| self.recorder.since(seq));
         let index = u16::try_from(node).unwrap_or(Record::WORLD);
-        let incarnation = self.nodes.get(node).map_or(0, |node| node.incarnation);
+        // A record counts the starts before.
+        let incarnation = self
+            .nodes
+            .get(node)
+            .map_or(0, |node| node.incarnation.saturating_sub(1));
         Record {
             a,
             b,
@@ -255,13 +262,14 @@ impl State {
     /// Sorts woken tasks into the queues of their nodes. Tasks of dead incarnations go to `dead`, to be dropped once
     /// the lock is free.
     pub fn sort_woken(&mut self, woken: &Woken, dead: &mut Vec<Runnable>) {
+        let cause = self.cause;
         let mut scratch = std::mem::take(&mut self.scratch);
         woken.take(&mut scratch);
         for runnable in scratch.drain(..) {
             let (index, incarnation) = (runnable.metadata().node, runnable.metadata().incarnation);
             let node = &mut self.nodes[index];
             if node.alive && node.incarnation == incarnation {
-                node.queue.push(runnable);
+                node.queue.push(runnable, cause);
                 self.settle(index);
             } else {
                 dead.push(runnable);

@@ -46,9 +46,21 @@ enum Command {
     /// Build the simulator and run it: `cargo xtask sim --seed 1`, `cargo xtask sim --help`
     #[command(disable_help_flag = true)]
     Sim(Forwarded),
-    /// The same as `sim replay`
+    /// Run what a trace records again: `sim replay`
     #[command(disable_help_flag = true)]
     Replay(Forwarded),
+    /// Compare two traces: `sim diff`
+    #[command(disable_help_flag = true)]
+    Diff(Forwarded),
+    /// Find the first different event of two runs: `sim bisect`
+    #[command(disable_help_flag = true)]
+    Bisect(Forwarded),
+    /// Make a page of a trace: `sim view`
+    #[command(disable_help_flag = true)]
+    View(Forwarded),
+    /// Say what this machine lets the simulator watch: `sim doctor`
+    #[command(disable_help_flag = true)]
+    Doctor(Forwarded),
     /// Run many seeds; for ten minutes unless the arguments say how many or how long
     #[command(disable_help_flag = true)]
     Swarm(Forwarded),
@@ -88,6 +100,10 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Sim(forwarded) => sim::run(&workspace, None, forwarded.arguments),
         Command::Replay(forwarded) => sim::run(&workspace, Some("replay"), forwarded.arguments),
+        Command::Diff(forwarded) => sim::run(&workspace, Some("diff"), forwarded.arguments),
+        Command::Bisect(forwarded) => sim::run(&workspace, Some("bisect"), forwarded.arguments),
+        Command::View(forwarded) => sim::run(&workspace, Some("view"), forwarded.arguments),
+        Command::Doctor(forwarded) => sim::run(&workspace, Some("doctor"), forwarded.arguments),
         Command::Swarm(forwarded) => sim::swarm(&workspace, forwarded.arguments),
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci(arguments) => ci::run(&workspace, &arguments),

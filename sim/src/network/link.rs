@@ -71,6 +71,8 @@ impl Link {
     }
 }
 
+/// Longer than any run; sums with it do not overflow.
+const FOR_EVER_NS: u64 = u64::MAX / 4;
 /// Doublings of the retransmission time after which a packet counts as arrived late enough.
 const MAX_LOSSES: u32 = 6;
 
@@ -138,11 +140,16 @@ impl State {
         if draw.chance(profile.tail_ppm) {
             jitter_us *= 10;
         }
-        let mut ns =
-            (profile.latency_us + fault.extra_latency_us) * 1_000 + draw.below(jitter_us * 1_000 + 1);
+        // The numbers of a fault come from a file: whatever they are, they are a time.
+        let latency_us = profile.latency_us.saturating_add(fault.extra_latency_us);
+        let mut ns = latency_us
+            .saturating_mul(1_000)
+            .saturating_add(draw.below(jitter_us * 1_000 + 1));
         if draw.chance(fault.reorder_ppm) {
-            ns += draw.below(fault.detour_us * 1_000 + 1);
+            let detour_ns = fault.detour_us.saturating_mul(1_000).saturating_add(1);
+            ns = ns.saturating_add(draw.below(detour_ns));
         }
+        ns = ns.min(FOR_EVER_NS);
         let (vanishes, corrupt) = (draw.chance(fault.vanish_ppm), draw.chance(fault.corrupt_ppm));
         let mut losses = u32::from(corrupt);
         while losses < MAX_LOSSES && draw.chance(fault.loss_ppm) {

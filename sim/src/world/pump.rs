@@ -104,7 +104,10 @@ impl<K: Kernel> Pump<'_, K> {
             state.now = at;
             state.cause = None;
             match event {
-                Event::Wake(waker) => waker.wake(),
+                Event::Wake(waker, cause) => {
+                    state.cause = cause;
+                    waker.wake();
+                }
                 Event::Free { node } => {
                     state.nodes[node].waiting = false;
                     state.settle(node);
