@@ -18,6 +18,7 @@ pub mod guard;
 pub mod handle;
 pub mod hosts;
 pub mod kernel;
+pub mod lab;
 pub mod load;
 pub mod network;
 pub mod oracle;
@@ -39,3 +40,4 @@ pub mod worker;
 pub mod world;
 
 pub use draw::{Domain, Draw, Seed};
+pub use tasks::Policy;

@@ -187,6 +187,11 @@ impl<T> FairQueue<T> {
         self.queues.entry(peer).or_default().push_back(item);
     }
 
+    /// How many items one peer has.
+    pub fn waiting(&self, peer: NodeIndex) -> usize {
+        self.queues.get(&peer).map_or(0, VecDeque::len)
+    }
+
     /// The oldest item of the next peer that has one.
     pub fn pop(&mut self) -> Option<(NodeIndex, T)> {
         let after = self.queues.range(self.last + 1..).next().map(|(peer, _)| *peer);
