@@ -25,6 +25,7 @@ use crate::handle::SimEnv;
 use crate::hosts::Hosts;
 use crate::network::{Net, NetConfig, NetEvent};
 use crate::oracle::{Fact, Oracle, Violation};
+use crate::plan::Action;
 use crate::queue::{EventKey, EventQueue};
 use crate::tasks::{Policy, Runnable, Woken};
 use crate::time::VirtualTime;
@@ -80,6 +81,8 @@ pub(crate) enum Event {
     Net(NetEvent),
     /// The plan's step with this number.
     Step(usize),
+    /// What a program asked the world for.
+    Act(Box<Action>),
     /// The run is over.
     End,
 }
@@ -120,7 +123,6 @@ pub(crate) struct State {
     pub names: Names,
     pub pulse: Pulse,
     scratch: Vec<Runnable>,
-    ties: u64,
 }
 
 /// Names that hot paths write into records.
@@ -175,7 +177,6 @@ impl World {
             },
             pulse,
             scratch: Vec::new(),
-            ties: 0,
             nodes,
             config,
         };
@@ -195,13 +196,20 @@ impl State {
     /// Adds an event that belongs to `node`.
     pub fn schedule(&mut self, at: VirtualTime, node: NodeIndex, event: Event) -> EventKey {
         let tie = if self.config.shuffle_ties {
-            self.ties += 1;
+            let ties = &mut self.nodes[node].ties;
+            *ties += 1;
             // The low half of a draw: a tie key needs no more.
-            self.seed.draw(Domain::Tie, node as u64, 0, self.ties).bits() as u32
+            self.seed.draw(Domain::Tie, node as u64, 0, *ties).bits() as u32
         } else {
             0
         };
         self.events.insert(at, tie, event)
+    }
+
+    /// What is now for node `index`: ahead of the world while its processor works. A handle that another node uses
+    /// finds its node's last poll long past.
+    pub fn local(&self, index: NodeIndex) -> VirtualTime {
+        self.nodes[index].local.max(self.now)
     }
 
     /// Writes one record of `node`, at this instant, caused by what is going on.

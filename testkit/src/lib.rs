@@ -3,7 +3,9 @@
 //! Not here: any implementation of an environment. What waits in here waits on the environment it is given, so the
 //! same code runs on a real machine and inside the simulator.
 //!
-//! Modules: [`contract`], one suite per environment trait; [`rounds`], a small protocol that uses all of them.
+//! Modules: [`contract`], one suite per environment trait; [`survivors`], what a crash may leave of a store; [`rounds`],
+//! a small protocol that uses all of them.
 
 pub mod contract;
 pub mod rounds;
+pub mod survivors;

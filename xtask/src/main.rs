@@ -8,12 +8,14 @@
 //! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
 //!
 //! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`bench`](mod@bench),
-//! [`test`](mod@test), [`tidy`], [`rocksdb`], [`ci`].
+//! [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
 
 mod bench;
 mod cargo;
 mod ci;
+mod fixtures;
 mod layers;
+mod readme;
 mod rocksdb;
 mod sim;
 mod test;
@@ -69,6 +71,8 @@ enum Command {
     /// Build the benchmarks optimised and run them: `cargo xtask bench [NAME]`
     #[command(disable_help_flag = true)]
     Bench(Forwarded),
+    /// Compare what programs wrote into the repository (fixtures, the run in README.md) with what they write now
+    Fixtures(fixtures::Arguments),
     /// Check what no compiler checks: layers, the simulator's tree, banned words, files and documents
     Tidy,
 }
@@ -104,6 +108,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci(arguments) => ci::run(&workspace, &arguments),
         Command::Bench(forwarded) => bench::run(&workspace, forwarded.arguments),
+        Command::Fixtures(arguments) => fixtures::run(&workspace, &arguments),
         Command::Tidy => tidy::run(&workspace),
     }
 }

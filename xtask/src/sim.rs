@@ -85,6 +85,11 @@ pub fn smoke(workspace: &Workspace) -> anyhow::Result<Option<Command>> {
     Ok(Some(simulator))
 }
 
+/// The optimised simulator, built.
+pub fn command(workspace: &Workspace) -> anyhow::Result<Command> {
+    Ok(Command::new(build(workspace, Profile::Sim)?))
+}
+
 fn take_profile(mut arguments: Vec<OsString>) -> (Profile, Vec<OsString>) {
     if arguments.first().is_some_and(|first| first == "--dev") {
         arguments.remove(0);

@@ -1,8 +1,7 @@
 //! One direction between two nodes: how long a packet takes, and what may befall it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -96,9 +95,8 @@ impl State {
                 self.recorder.record(record)
             }
         };
-        let node = &self.nodes[from];
-        let ready = if node.alive {
-            node.local.max(self.now)
+        let ready = if self.nodes[from].alive {
+            self.local(from)
         } else {
             self.now
         };
@@ -174,7 +172,8 @@ impl State {
             ns += retransmit_ns << loss;
         }
         if let Some(ns) = twin_ns {
-            packet.twin = Some(Arc::new(AtomicBool::new(false)));
+            // A packet that was held up may have a twin that was held up too: they stay twins.
+            packet.twin.get_or_insert_default();
             let twin = packet.clone();
             self.schedule(leaves.after(ns), to, Event::Net(NetEvent::Arrive(twin)));
         }
