@@ -102,7 +102,7 @@ fn a_damaged_trace_is_refused_and_a_cut_one_is_replayed_as_far_as_it_goes() {
 #[test]
 fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
     let place = Place::new();
-    for (folder, more) in [("a", ""), ("b", "--perturb-event 777")] {
+    for (folder, more) in [("a", ""), ("b", "--perturb-event 444")] {
         place.ends(
             0,
             &format!("--seed 3 --scenario small.toml --trace L0 --out {folder} {more}"),
@@ -121,13 +121,13 @@ fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
     );
     let files = place.ends(
         17,
-        "bisect a/seed-3.simtrace b/seed-3.simtrace --perturb-event 777",
+        "bisect a/seed-3.simtrace b/seed-3.simtrace --perturb-event 444",
     );
     let kept = place.ends(17, "diff a2/seed-3.simtrace b2/seed-3.simtrace");
     let one_kept = place.ends(17, "bisect a/seed-3.simtrace b2/seed-3.simtrace");
-    let seed = place.ends(17, "bisect --seed 3 --scenario small.toml --perturb-event 777");
+    let seed = place.ends(17, "bisect --seed 3 --scenario small.toml --perturb-event 444");
     for found in [&files, &kept, &one_kept, &seed] {
-        assert_eq!(found.field("event"), "777", "{}", found.out);
+        assert_eq!(found.field("event"), "444", "{}", found.out);
         assert!(found.out.contains("before it, in both:"), "{}", found.out);
     }
     let reruns = [&files, &one_kept, &seed].map(|found| found.field("reruns"));
@@ -140,7 +140,7 @@ fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
     );
     let check = place.ends(
         14,
-        "--seed 3 --scenario small.toml --check --perturb-event 777 --out c",
+        "--seed 3 --scenario small.toml --check --perturb-event 444 --out c",
     );
     assert!(
         check
@@ -149,14 +149,14 @@ fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
         "{}",
         check.out
     );
-    assert_eq!(check.field("event"), "777");
+    assert_eq!(check.field("event"), "444");
     assert!(
         check.last().ends_with("what=\"two runs differ by hasher keys\""),
         "{}",
         check.out
     );
     let written = place.ends(17, "diff c/seed-3.simtrace c/seed-3.perturbed.simtrace");
-    assert_eq!(written.field("event"), "777");
+    assert_eq!(written.field("event"), "444");
 }
 
 #[test]
