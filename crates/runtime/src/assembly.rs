@@ -97,7 +97,8 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
 
     /// Ends the incarnation: cancels its tasks, closes its connections with a word to the peers, applies the writes
     /// that were called before and closes its stores. Every handle answers `Closed` from the call on. When it returns,
-    /// the next incarnation can start on the same address and folder.
+    /// the next incarnation can start on the same folder, and on the same address unless somebody still holds a stream
+    /// or a reply of this one.
     pub async fn shutdown(&self) {
         let parts = &self.0;
         parts.life.end();
