@@ -13,7 +13,7 @@ use crate::life::Life;
 use crate::network::{NetworkStartError, QuicNetwork};
 use crate::probe::TracingProbe;
 use crate::spawn::TokioSpawner;
-use crate::storage::{Disk, Engine};
+use crate::storage::{Disk, Engine, make_folder};
 
 /// What one incarnation of a node has of the world. Clones are handles on the same incarnation.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
             path: config.data.clone(),
             source,
         };
-        std::fs::create_dir_all(&config.data).map_err(data)?;
+        make_folder(&config.data).map_err(data)?;
         let compute = ComputePool::start(config.compute_threads.get(), config.compute_queue, life.clone())
             .map_err(|error| StartError::Threads {
                 detail: error.to_string(),

@@ -15,8 +15,10 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use env::{Family, Storage, StorageError};
@@ -66,6 +68,20 @@ enum Stage {
     Closing,
     /// The files are closed.
     Closed,
+}
+
+/// Makes a folder, with those above it, so that a crash does not take it away again with all that is in it: the name
+/// of a folder is on the disk once the folder above is.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let made: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(path)?;
+    for folder in made {
+        match folder.parent() {
+            Some(above) if above != Path::new("") => File::open(above)?.sync_all()?,
+            _ => File::open(".")?.sync_all()?,
+        }
+    }
+    Ok(())
 }
 
 impl<E: Engine> Disk<E> {

@@ -56,7 +56,7 @@ async fn dial_again(shared: &Arc<Shared>, peer: &Arc<Peer>) {
         env::select! {
             _ = address.changed() => pause = first,
             connected = connected_within(&mut current, jittered(pause)) => {
-                pause = if connected { first } else { longest.min(pause * 2) };
+                pause = if connected { first } else { longest.min(pause.saturating_mul(2)) };
             }
         }
     }
