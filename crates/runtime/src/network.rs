@@ -13,6 +13,8 @@
 mod dial;
 mod fault;
 mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hub;
 mod identity;
 mod peer;
