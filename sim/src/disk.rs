@@ -206,6 +206,15 @@ impl Disk {
         }
     }
 
+    /// The most that a fault of this kind takes from this disk.
+    pub fn harm(&self, kind: FaultKind) -> Harm {
+        match (kind, self.profile.recovery) {
+            // Only what was not safe is torn off.
+            (FaultKind::TornTail, Recovery::PointInTime) => Harm::Delay,
+            _ => kind.harm(),
+        }
+    }
+
     /// Ends the fault of this kind. False if there is none. What it did is not undone.
     pub fn clear(&mut self, kind: FaultKind) -> bool {
         self.faults.clear(kind)

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use env::{Clock, Entropy, Env, Event as Fact, Probe, Site};
 use types::{Mono, UnixMillis};
 
@@ -16,6 +17,7 @@ pub use self::spawner::{SimScope, SimSpawner, SimTask};
 use crate::draw::Domain;
 use crate::hosts::SimBlobs;
 use crate::network::SimNetwork;
+use crate::plan::Action;
 use crate::queue::EventKey;
 use crate::storage::SimStorage;
 use crate::time::VirtualTime;
@@ -99,10 +101,11 @@ impl Future for Sleep {
             if let Some(key) = this.timer.take() {
                 stale = state.events.cancel(key);
             }
-            if state.nodes[node].local >= at {
+            if state.local(node) >= at {
                 return Poll::Ready(());
             }
-            this.timer = Some(state.schedule(at, node, Event::Wake(cx.waker().clone())));
+            let cause = state.cause;
+            this.timer = Some(state.schedule(at, node, Event::Wake(cx.waker().clone(), cause)));
             Poll::Pending
         });
         drop(stale);
@@ -150,6 +153,37 @@ impl SimEnv {
     pub fn node(&self) -> NodeIndex {
         self.probe.0.node()
     }
+
+    /// Does to the world what a step of a plan does, at this instant, as soon as the calling task has been polled.
+    /// For programs that play the world instead of living in it: code that is generic over `Env` cannot call it.
+    ///
+    /// # Panics
+    /// When the action names a node that is not there.
+    pub fn act(&self, action: Action) {
+        let handle = &self.probe.0;
+        handle.with(|state| {
+            assert!(
+                action.nodes().iter().all(|node| *node < state.nodes.len()),
+                "an action names nodes of its world"
+            );
+            let at = state.local(handle.node());
+            // As a step of a plan: before whatever else happens at this instant.
+            state.events.insert(at, 0, Event::Act(Box::new(action)));
+        });
+    }
+
+    /// Puts a blob on an honest host, in place of the one that is there.
+    pub fn publish(&self, url: &str, content: Bytes) {
+        self.probe.0.with(|state| state.hosts.put(url, content));
+    }
+
+    /// Ends the run at this instant.
+    pub(crate) fn end_run(&self) {
+        self.probe.0.with(|state| {
+            let now = state.now;
+            state.events.insert(now, u32::MAX, Event::End);
+        });
+    }
 }
 
 impl Env for SimEnv {
@@ -195,14 +229,14 @@ pub struct SimClock(NodeHandle);
 impl Clock for SimClock {
     fn now(&self) -> Mono {
         let state = self.0.world().lock();
-        let node = &state.nodes[self.0.node()];
-        node.clock.mono(node.local)
+        let node = self.0.node();
+        state.nodes[node].clock.mono(state.local(node))
     }
 
     fn wall(&self) -> UnixMillis {
         let state = self.0.world().lock();
-        let node = &state.nodes[self.0.node()];
-        node.clock.wall(node.local)
+        let node = self.0.node();
+        state.nodes[node].clock.wall(state.local(node))
     }
 
     fn sleep_until(&self, at: Mono) -> impl Future<Output = ()> + Send + 'static {

@@ -35,7 +35,7 @@ pub enum HostManner {
         /// Of a million.
         ppm: u32,
     },
-    /// Serves bytes of which one is wrong.
+    /// Serves ranges of which one byte is wrong.
     Lying,
     /// Serves only these nodes; for the others the blob is not there.
     Selective {
@@ -127,7 +127,7 @@ impl SimBlobs {
         let node = self.0.node();
         let asked = self.0.with(|state| {
             let (after_ns, result) = state.serve(node, url, length, answer);
-            let local = state.nodes[node].local;
+            let local = state.local(node);
             let limit_ns = nanos(limit);
             let in_time = after_ns.filter(|after| *after <= limit_ns);
             (
@@ -188,11 +188,16 @@ impl State {
             }
             HostManner::Flaky { .. } => (Some(honest), answer(&hosted.content)),
             HostManner::Lying => {
-                let mut content = hosted.content.to_vec();
-                for byte in content.iter_mut().step_by(1_024) {
-                    *byte ^= 1;
-                }
-                (Some(honest), answer(&Bytes::from(content)))
+                let served = answer(&hosted.content).map(|bytes| {
+                    let mut bytes = Vec::from(bytes);
+                    // A size is stated truly: who asks for one reads no range.
+                    if length > 0 {
+                        let wrong = usize::try_from(draw.below(length)).expect("a range that was read fits");
+                        bytes[wrong] ^= 1;
+                    }
+                    Bytes::from(bytes)
+                });
+                (Some(honest), served)
             }
             HostManner::Selective { nodes } if nodes.contains(&node) => {
                 (Some(honest), answer(&hosted.content))

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use env::NetworkError;
+use env::sync::watch;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use types::PeerId;
 
 use self::handle::ListenerState;
@@ -185,6 +185,11 @@ impl<T> Default for FairQueue<T> {
 impl<T> FairQueue<T> {
     pub fn push(&mut self, peer: NodeIndex, item: T) {
         self.queues.entry(peer).or_default().push_back(item);
+    }
+
+    /// How many items one peer has.
+    pub fn waiting(&self, peer: NodeIndex) -> usize {
+        self.queues.get(&peer).map_or(0, VecDeque::len)
     }
 
     /// The oldest item of the next peer that has one.

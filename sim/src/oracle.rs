@@ -1,5 +1,7 @@
 //! Oracles: they see everything, change nothing, and object when a promise is broken.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 
@@ -82,7 +84,8 @@ pub struct Violation {
 }
 
 /// The kinds of failed runs, each with its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Class {
     /// Nodes contradict each other or themselves.
     Safety,
@@ -102,6 +105,8 @@ pub enum Class {
     Hang,
     /// The run reached outside of the simulator.
     Tripwire,
+    /// The simulator itself failed.
+    Harness,
 }
 
 impl Class {
@@ -117,6 +122,7 @@ impl Class {
             Self::Mismatch => 17,
             Self::Hang => 18,
             Self::Tripwire => 19,
+            Self::Harness => 1,
         }
     }
 
@@ -132,6 +138,7 @@ impl Class {
             Self::Mismatch => "mismatch",
             Self::Hang => "hang",
             Self::Tripwire => "tripwire",
+            Self::Harness => "harness",
         }
     }
 }

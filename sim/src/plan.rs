@@ -308,7 +308,7 @@ impl State {
             Action::ClockStep { node, ms } => self.nodes[*node].clock.step(now, *ms),
             Action::ClockRepair { node } => self.nodes[*node].clock.repair(now),
             Action::Disk { node, fault } => {
-                let harm = fault.kind().harm();
+                let harm = self.nodes[*node].disk.harm(fault.kind());
                 if harm >= Harm::Damage {
                     self.tell(&Fact::Damaged {
                         node: *node,

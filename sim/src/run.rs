@@ -11,7 +11,7 @@ use crate::oracle::{Class, Oracle, Violation};
 use crate::plan::{Plan, PlanError};
 use crate::time::VirtualTime;
 use crate::trace::{Header, Kind, Ladder, Options, Record, Recorder, Summary, causal_slice, text};
-use crate::world::{self, End, NodeSpec, Pulse, World, WorldConfig};
+use crate::world::{self, End, NodeIndex, NodeSpec, Pulse, World, WorldConfig};
 
 /// Everything that a run is made from.
 pub struct Simulation {
@@ -106,13 +106,22 @@ impl Simulation {
         let name = state
             .recorder
             .name(violation.as_ref().map_or("pass", |violation| violation.oracle));
+        // What the verdict is about caused it, so its causes are the story of the failure. Where nothing happened that
+        // should have, it is what the node did last.
+        let recent = state.recorder.recent();
+        let last_of = |node: NodeIndex| {
+            let own = recent
+                .iter()
+                .rfind(|entry| usize::from(entry.record.node) == node);
+            own.map(|entry| entry.seq)
+        };
+        state.cause = violation
+            .as_ref()
+            .and_then(|violation| violation.seq.or_else(|| violation.node.and_then(last_of)));
         let verdict = state.note(Kind::Verdict, usize::from(Record::WORLD), name, code, 0);
         let recent = state.recorder.recent();
         let slice = match &violation {
-            Some(violation) => {
-                let from = violation.seq.unwrap_or(verdict);
-                text(&causal_slice(&recent, from, SLICE), state.recorder.names())
-            }
+            Some(_) => text(&causal_slice(&recent, verdict, SLICE), state.recorder.names()),
             None => String::new(),
         };
         let (summary, ladder) = (state.recorder.summary(), state.recorder.ladder());
@@ -126,13 +135,18 @@ impl Simulation {
             None,
         );
         let recorder = std::mem::replace(&mut state.recorder, empty);
-        let line = if code == 0 { "PASS" } else { "FAIL" };
+        let line = match &violation {
+            None => "PASS".to_owned(),
+            Some(Violation {
+                class, oracle, what, ..
+            }) => format!("FAIL {} {oracle}: {what}", class.name()),
+        };
         let counters = sites
             .iter()
             .map(|(name, count)| ((*name).to_owned(), *count))
             .collect();
         let trace_error = recorder
-            .finish(line, counters)
+            .finish(&line, counters)
             .err()
             .map(|error| error.to_string());
         Ok(Outcome {
@@ -145,5 +159,107 @@ impl Simulation {
             faults: self.plan.steps.len(),
             trace_error,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Plain;
+    use crate::load;
+    use crate::oracle::Fact;
+    use crate::scenario::Scenario;
+
+    /// Objects to the first block of another member that node 0 sees after the third round.
+    struct SeesNothing;
+
+    impl Oracle for SeesNothing {
+        fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+            match fact {
+                Fact::Said {
+                    node: 0,
+                    at,
+                    event,
+                    seq,
+                } if event.kind == "block_seen" && event.a > 3 && event.b == 1 => Err(Violation {
+                    class: Class::Safety,
+                    oracle: "sees_nothing",
+                    node: Some(0),
+                    at: *at,
+                    seq: Some(*seq),
+                    what: "a block was seen".to_owned(),
+                }),
+                _ => Ok(()),
+            }
+        }
+
+        fn finish(&mut self, _: VirtualTime) -> Result<(), Violation> {
+            Ok(())
+        }
+    }
+
+    /// Panics at the first block that is seen, in whatever state the world is.
+    struct Panics;
+
+    impl Oracle for Panics {
+        fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+            let is_seen = matches!(fact, Fact::Said { event, .. } if event.kind == "block_seen");
+            assert!(!is_seen, "no block is seen");
+            Ok(())
+        }
+
+        fn finish(&mut self, _: VirtualTime) -> Result<(), Violation> {
+            Ok(())
+        }
+    }
+
+    fn simulation(oracle: impl Oracle + 'static) -> Simulation {
+        let scenario = Scenario {
+            nodes: 2,
+            faults: Vec::new(),
+            ..Scenario::default()
+        };
+        let seed = Seed::new(4);
+        let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
+        Simulation {
+            seed,
+            config: scenario.world(seed),
+            nodes,
+            blobs,
+            plan: scenario.plan(seed),
+            until: scenario.until(),
+            oracles: vec![Box::new(oracle)],
+            header: Header::default(),
+            options: Options::default(),
+            sink: None,
+            pulse: Box::new(|_, _| ()),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_not_hidden_by_the_destructors_that_it_runs() {
+        let run = std::panic::AssertUnwindSafe(|| simulation(Panics).run::<Plain>());
+        let panic = std::panic::catch_unwind(run).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"no block is seen"));
+    }
+
+    #[test]
+    fn the_story_of_a_failure_goes_back_through_messages_polls_and_timers() {
+        let outcome = simulation(SeesNothing).run::<Plain>().unwrap();
+        assert_eq!(outcome.violation.unwrap().oracle, "sees_nothing");
+        let lines: Vec<Vec<&str>> = outcome
+            .slice
+            .lines()
+            .map(|line| line.split_whitespace().skip(2).take(3).collect())
+            .collect();
+        let end = [
+            ["n1", "send", "to=0"],
+            ["n0", "deliver", "from=1"],
+            ["n0", "choose", "main"],
+            ["n0", "event", "block_seen"],
+            ["world", "verdict", "sees_nothing"],
+        ];
+        assert!(lines.ends_with(&end.map(Vec::from)), "{}", outcome.slice);
+        assert!(lines.len() > 10, "{}", outcome.slice);
     }
 }

@@ -53,10 +53,7 @@ impl NodeHandle {
     ) -> Option<(Answer<T>, u64)> {
         let node = self.node();
         self.with(|state| {
-            let local = state.nodes[node]
-                .local
-                .as_nanos()
-                .max(state.nodes[node].disk.now_ns());
+            let local = state.local(node).as_nanos().max(state.nodes[node].disk.now_ns());
             let answer = question(&mut state.nodes[node].disk, local);
             let seq = state.note_disk(Kind::DiskStart, node, &answer.event);
             (answer, seq)

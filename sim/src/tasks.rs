@@ -62,26 +62,34 @@ pub enum Policy {
 /// The ready tasks of one incarnation.
 #[derive(Default)]
 pub(crate) struct RunQueue {
-    ready: VecDeque<Runnable>,
+    /// With the record that woke each.
+    ready: VecDeque<(Runnable, Option<u64>)>,
     choices: u64,
     era: u64,
 }
 
 impl RunQueue {
-    pub fn push(&mut self, runnable: Runnable) {
-        self.ready.push_back(runnable);
+    /// Adds a task that record `cause` woke.
+    pub fn push(&mut self, runnable: Runnable, cause: Option<u64>) {
+        self.ready.push_back((runnable, cause));
     }
 
     pub fn len(&self) -> usize {
         self.ready.len()
     }
 
-    pub fn drain(&mut self) -> VecDeque<Runnable> {
-        std::mem::take(&mut self.ready)
+    pub fn drain(&mut self) -> Vec<Runnable> {
+        self.ready.drain(..).map(|(runnable, _)| runnable).collect()
     }
 
-    /// Takes the next task. A queue of one draws nothing.
-    pub fn pick(&mut self, policy: &Policy, seed: Seed, node: usize, incarnation: u32) -> Option<Runnable> {
+    /// Takes the next task, and the record that woke it. A queue of one draws nothing.
+    pub fn pick(
+        &mut self,
+        policy: &Policy,
+        seed: Seed,
+        node: usize,
+        incarnation: u32,
+    ) -> Option<(Runnable, Option<u64>)> {
         if self.ready.len() <= 1 {
             return self.ready.pop_front();
         }
@@ -108,13 +116,13 @@ impl RunQueue {
                     .ready
                     .iter()
                     .enumerate()
-                    .max_by_key(|(_, task)| priority(task.metadata().id));
+                    .max_by_key(|(_, (task, _))| priority(task.metadata().id));
                 ranked.map_or(0, |(index, _)| index)
             }
             Policy::Starve { label } if draw.below(16) != 0 => self
                 .ready
                 .iter()
-                .position(|task| task.metadata().label != label)
+                .position(|(task, _)| task.metadata().label != label)
                 .unwrap_or(0),
             Policy::Starve { .. } => 0,
         };

@@ -30,7 +30,7 @@ mod view;
 mod writer;
 
 pub use chain::{Chain, Ladder, NodeHead, RUNG, RunHash, first_divergence};
-pub use compare::{Comparison, Difference, Side, diff};
+pub use compare::{Comparison, Difference, Side, Which, diff, locate};
 pub use error::Error;
 pub use export::{ndjson, perfetto};
 pub use header::{BlockAt, Footer, Header, Summary};

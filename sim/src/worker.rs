@@ -7,8 +7,9 @@
 //!
 //! The parent must have one thread: a child of `fork` inherits the locks of threads it does not have.
 //!
-//! In reading order: [`Run`] is what a run sees; [`WorkerReport`] is how it ended; [`run`] and [`run_many`] fork;
-//! [`check`] runs a seed twice under a [`Perturbation`]; [`fix_layout`] gives every worker the same addresses.
+//! In reading order: [`Run`] is what a run sees; [`WorkerReport`] is how it ended; [`run`], [`run_many`] and
+//! [`run_watched`] fork;
+//! [`check`] and [`check_many`] run seeds twice under a [`Perturbation`]; [`fix_layout`] gives every worker the same addresses.
 
 mod backtrace;
 mod board;
@@ -31,11 +32,12 @@ pub(crate) use self::{
 pub use self::{
     backtrace::{Backtrace, Place},
     board::{Beat, Heartbeat},
-    check::{Checked, Difference, Factor, check},
+    check::{Checked, Difference, Factor, check, check_many},
     layout::{Layout, fix_layout, layout, random_layout_command},
     outcome::{WorkerOutcome, WorkerReport},
     perturbation::Perturbation,
-    pool::{Assignment, Batch, overhead, run_many},
+    pool::{Assignment, Batch, InFlight, News, overhead, run_many, run_watched},
+    process::WallClock,
 };
 use crate::{
     draw::Seed,

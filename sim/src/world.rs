@@ -25,6 +25,7 @@ use crate::handle::SimEnv;
 use crate::hosts::Hosts;
 use crate::network::{Net, NetConfig, NetEvent};
 use crate::oracle::{Fact, Oracle, Violation};
+use crate::plan::Action;
 use crate::queue::{EventKey, EventQueue};
 use crate::tasks::{Policy, Runnable, Woken};
 use crate::time::VirtualTime;
@@ -72,14 +73,16 @@ pub struct NodeSpec {
 
 /// Something that is going to happen.
 pub(crate) enum Event {
-    /// A timer of a task.
-    Wake(Waker),
+    /// A timer of a task, and the record of the poll that set it.
+    Wake(Waker, Option<u64>),
     /// The processor of a node is free again.
     Free { node: NodeIndex },
     /// Something in the network.
     Net(NetEvent),
     /// The plan's step with this number.
     Step(usize),
+    /// What a program asked the world for.
+    Act(Box<Action>),
     /// The run is over.
     End,
 }
@@ -120,7 +123,6 @@ pub(crate) struct State {
     pub names: Names,
     pub pulse: Pulse,
     scratch: Vec<Runnable>,
-    ties: u64,
 }
 
 /// Names that hot paths write into records.
@@ -131,9 +133,12 @@ pub(crate) struct Names {
 
 impl World {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("a panic under the world's lock ends the run")
+        match self.state.lock() {
+            Ok(state) => state,
+            // Destructors run while a panic ends the run: one that panicked as well would hide the first.
+            Err(poisoned) if std::thread::panicking() => poisoned.into_inner(),
+            Err(_) => panic!("a panic under the world's lock ends the run"),
+        }
     }
 
     pub(crate) fn baton(&self) -> MutexGuard<'_, Baton> {
@@ -172,7 +177,6 @@ impl World {
             },
             pulse,
             scratch: Vec::new(),
-            ties: 0,
             nodes,
             config,
         };
@@ -192,13 +196,20 @@ impl State {
     /// Adds an event that belongs to `node`.
     pub fn schedule(&mut self, at: VirtualTime, node: NodeIndex, event: Event) -> EventKey {
         let tie = if self.config.shuffle_ties {
-            self.ties += 1;
+            let ties = &mut self.nodes[node].ties;
+            *ties += 1;
             // The low half of a draw: a tie key needs no more.
-            self.seed.draw(Domain::Tie, node as u64, 0, self.ties).bits() as u32
+            self.seed.draw(Domain::Tie, node as u64, 0, *ties).bits() as u32
         } else {
             0
         };
         self.events.insert(at, tie, event)
+    }
+
+    /// What is now for node `index`: ahead of the world while its processor works. A handle that another node uses
+    /// finds its node's last poll long past.
+    pub fn local(&self, index: NodeIndex) -> VirtualTime {
+        self.nodes[index].local.max(self.now)
     }
 
     /// Writes one record of `node`, at this instant, caused by what is going on.
@@ -210,7 +221,11 @@ impl State {
     pub fn record_of(&self, kind: Kind, node: NodeIndex, name: Name, a: u64, b: u64) -> Record {
         let cause = self.cause.map_or(0, |seq| self.recorder.since(seq));
         let index = u16::try_from(node).unwrap_or(Record::WORLD);
-        let incarnation = self.nodes.get(node).map_or(0, |node| node.incarnation);
+        // A record counts the starts before.
+        let incarnation = self
+            .nodes
+            .get(node)
+            .map_or(0, |node| node.incarnation.saturating_sub(1));
         Record {
             a,
             b,
@@ -255,13 +270,14 @@ impl State {
     /// Sorts woken tasks into the queues of their nodes. Tasks of dead incarnations go to `dead`, to be dropped once
     /// the lock is free.
     pub fn sort_woken(&mut self, woken: &Woken, dead: &mut Vec<Runnable>) {
+        let cause = self.cause;
         let mut scratch = std::mem::take(&mut self.scratch);
         woken.take(&mut scratch);
         for runnable in scratch.drain(..) {
             let (index, incarnation) = (runnable.metadata().node, runnable.metadata().incarnation);
             let node = &mut self.nodes[index];
             if node.alive && node.incarnation == incarnation {
-                node.queue.push(runnable);
+                node.queue.push(runnable, cause);
                 self.settle(index);
             } else {
                 dead.push(runnable);

@@ -74,7 +74,6 @@ const FEED_PREAMBLE: &[u8] = b"rounds/1";
 /// Rounds of other members' blocks that are kept.
 const KEPT_ROUNDS: u64 = 32;
 
-const FEED_PAUSE: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(250);
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
@@ -412,7 +411,7 @@ impl<E: Env, S: Scheme> Member<E, S> {
 
     /// Sends every new own block over `stream` until it breaks.
     fn feed_to(&self, stream: <E::Network as Network>::Stream) {
-        let (env, mut latest) = (self.env.clone(), self.feed.subscribe());
+        let mut latest = self.feed.subscribe();
         let task = self.scope.spawn("feed", async move {
             let (mut sender, _receiver) = stream.split();
             loop {
@@ -420,11 +419,7 @@ impl<E: Env, S: Scheme> Member<E, S> {
                 if !block.is_empty() && sender.send(block).await.is_err() {
                     return;
                 }
-                // Several waiters of one `watch` wake in an order that tokio draws from the host, so this one looks.
-                while let Ok(false) = latest.has_changed() {
-                    env.clock().sleep(FEED_PAUSE).await;
-                }
-                if latest.has_changed().is_err() {
+                if latest.changed().await.is_err() {
                     return sender.finish();
                 }
             }

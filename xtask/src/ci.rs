@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 
 use crate::workspace::Workspace;
-use crate::{cargo, rocksdb, sim, test, tidy, tools};
+use crate::{cargo, readme, rocksdb, sim, test, tidy, tools};
 
 /// The command line of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -57,7 +57,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
     }
     for group in &groups {
         report.step(&format!("test {}", group.name), || {
-            test::tests(workspace, group, &["--locked"], &[]).map(Outcome::Passed)
+            test::tests(workspace, group, &["--locked"], &[], &[]).map(Outcome::Passed)
         })?;
     }
     for group in &groups {
@@ -77,6 +77,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
         Some(mut simulator) => passed(cargo::check(&mut simulator)),
         None => Ok(Outcome::Skipped("there is no simulator to run".to_owned())),
     })?;
+    report.step("the run in README.md", || passed(readme::check(workspace, false)))?;
     report.step("deny", || deny(workspace))?;
     let elapsed = report.started.elapsed();
     report.step("rocksdb", || rocksdb::run(workspace, rocksdb, elapsed))?;

@@ -8,12 +8,14 @@
 //! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
 //!
 //! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`bench`](mod@bench),
-//! [`test`](mod@test), [`tidy`], [`rocksdb`], [`ci`].
+//! [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
 
 mod bench;
 mod cargo;
 mod ci;
+mod fixtures;
 mod layers;
+mod readme;
 mod rocksdb;
 mod sim;
 mod test;
@@ -44,9 +46,21 @@ enum Command {
     /// Build the simulator and run it: `cargo xtask sim --seed 1`, `cargo xtask sim --help`
     #[command(disable_help_flag = true)]
     Sim(Forwarded),
-    /// The same as `sim replay`
+    /// Run what a trace records again: `sim replay`
     #[command(disable_help_flag = true)]
     Replay(Forwarded),
+    /// Compare two traces: `sim diff`
+    #[command(disable_help_flag = true)]
+    Diff(Forwarded),
+    /// Find the first different event of two runs: `sim bisect`
+    #[command(disable_help_flag = true)]
+    Bisect(Forwarded),
+    /// Make a page of a trace: `sim view`
+    #[command(disable_help_flag = true)]
+    View(Forwarded),
+    /// Say what this machine lets the simulator watch: `sim doctor`
+    #[command(disable_help_flag = true)]
+    Doctor(Forwarded),
     /// Run many seeds; for ten minutes unless the arguments say how many or how long
     #[command(disable_help_flag = true)]
     Swarm(Forwarded),
@@ -57,6 +71,8 @@ enum Command {
     /// Build the benchmarks optimised and run them: `cargo xtask bench [NAME]`
     #[command(disable_help_flag = true)]
     Bench(Forwarded),
+    /// Compare what programs wrote into the repository (fixtures, the run in README.md) with what they write now
+    Fixtures(fixtures::Arguments),
     /// Check what no compiler checks: layers, the simulator's tree, banned words, files and documents
     Tidy,
 }
@@ -84,10 +100,15 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Sim(forwarded) => sim::run(&workspace, None, forwarded.arguments),
         Command::Replay(forwarded) => sim::run(&workspace, Some("replay"), forwarded.arguments),
+        Command::Diff(forwarded) => sim::run(&workspace, Some("diff"), forwarded.arguments),
+        Command::Bisect(forwarded) => sim::run(&workspace, Some("bisect"), forwarded.arguments),
+        Command::View(forwarded) => sim::run(&workspace, Some("view"), forwarded.arguments),
+        Command::Doctor(forwarded) => sim::run(&workspace, Some("doctor"), forwarded.arguments),
         Command::Swarm(forwarded) => sim::swarm(&workspace, forwarded.arguments),
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci(arguments) => ci::run(&workspace, &arguments),
         Command::Bench(forwarded) => bench::run(&workspace, forwarded.arguments),
+        Command::Fixtures(arguments) => fixtures::run(&workspace, &arguments),
         Command::Tidy => tidy::run(&workspace),
     }
 }

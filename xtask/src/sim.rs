@@ -32,7 +32,7 @@ enum Profile {
 /// `subcommand` goes before `arguments`, from which a leading `--dev` is taken.
 pub fn run(workspace: &Workspace, subcommand: Option<&str>, arguments: Vec<OsString>) -> anyhow::Result<()> {
     let (profile, arguments) = take_profile(arguments);
-    let mut simulator = Command::new(build(workspace, profile)?);
+    let mut simulator = simulator(workspace, profile)?;
     simulator.args(subcommand).args(arguments);
     become_process(simulator)
 }
@@ -43,9 +43,30 @@ pub fn swarm(workspace: &Workspace, arguments: Vec<OsString>) -> anyhow::Result<
     if !says_how_much(&arguments) {
         arguments.extend(["--duration", "10m"].map(OsString::from));
     }
-    let mut simulator = Command::new(build(workspace, profile)?);
+    let mut simulator = simulator(workspace, profile)?;
     simulator.args(arguments);
     become_process(simulator)
+}
+
+/// The simulator, built, and told which commit it was built from: traces say it.
+fn simulator(workspace: &Workspace, profile: Profile) -> anyhow::Result<Command> {
+    let mut simulator = Command::new(build(workspace, profile)?);
+    if let Some(commit) = commit(workspace) {
+        simulator.env("SOMA_COMMIT", commit);
+    }
+    Ok(simulator)
+}
+
+/// The commit of the source, marked if the source differs from it. `None` outside of a repository.
+fn commit(workspace: &Workspace) -> Option<String> {
+    let described = Command::new("git")
+        .current_dir(&workspace.root)
+        .args(["describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"])
+        .stderr(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8(described.stdout).ok()?.trim().to_owned())
 }
 
 /// A few seeds, each run twice, for `cargo xtask ci`. `None` while there is no simulator to run.
@@ -56,12 +77,17 @@ pub fn smoke(workspace: &Workspace) -> anyhow::Result<Option<Command>> {
     if !exists {
         return Ok(None);
     }
-    let mut simulator = Command::new(build(workspace, Profile::Sim)?);
+    let mut simulator = simulator(workspace, Profile::Sim)?;
     simulator
         .current_dir(&workspace.root)
         .stdin(Stdio::null())
         .args(["--seeds", "1..9", "--check"]);
     Ok(Some(simulator))
+}
+
+/// The optimised simulator, built.
+pub fn command(workspace: &Workspace) -> anyhow::Result<Command> {
+    Ok(Command::new(build(workspace, Profile::Sim)?))
 }
 
 fn take_profile(mut arguments: Vec<OsString>) -> (Profile, Vec<OsString>) {
@@ -171,6 +197,17 @@ mod tests {
         assert_eq!(
             take_profile(words("--seed 1 --dev")),
             (Profile::Sim, words("--seed 1 --dev"))
+        );
+    }
+
+    #[test]
+    fn a_build_knows_its_commit() {
+        let workspace = Workspace::load().unwrap();
+        let commit = commit(&workspace).unwrap();
+        let hash = commit.strip_suffix("-dirty").unwrap_or(&commit);
+        assert!(
+            hash.len() >= 12 && hash.chars().all(|digit| digit.is_ascii_hexdigit()),
+            "{commit}"
         );
     }
 

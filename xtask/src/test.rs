@@ -47,7 +47,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
         groups.retain(|group| !group.packages.is_empty());
     }
     for group in &groups {
-        tests(workspace, group, &[], &arguments.filters)?;
+        tests(workspace, group, &[], &arguments.filters, &[])?;
     }
     if arguments.filters.is_empty() {
         for group in &groups {
@@ -96,14 +96,17 @@ impl Group<'_> {
     }
 }
 
-/// Runs the tests of `group` and returns the runner's closing line, with `extra` arguments of cargo.
+/// Runs the tests of `group` and returns the runner's closing line, with `extra` arguments of cargo and `variables` of
+/// the environment.
 pub fn tests(
     workspace: &Workspace,
     group: &Group,
     extra: &[&str],
     filters: &[String],
+    variables: &[(&str, &str)],
 ) -> anyhow::Result<String> {
     let mut command = cargo::command(&workspace.root);
+    command.envs(variables.iter().copied());
     if tools::NEXTEST.is_there()? {
         let color = if std::io::stderr().is_terminal() {
             "always"

@@ -13,7 +13,7 @@
 //! implementation runs all of them.
 //!
 //! Modules in reading order: [`clock`], [`spawn`], [`compute`], [`network`], [`storage`], [`blobs`], [`entropy`],
-//! [`probe`], and [`select!`].
+//! [`probe`], [`sync`], and [`select!`].
 
 pub mod blobs;
 pub mod clock;
@@ -24,6 +24,7 @@ pub mod probe;
 mod select;
 pub mod spawn;
 pub mod storage;
+pub mod sync;
 
 pub use blobs::{BlobError, Blobs};
 pub use clock::{Clock, Elapsed, Interval};
@@ -38,11 +39,6 @@ pub use spawn::{Scope, Spawner, Task, TaskError};
 pub use storage::{
     Batch, Direction, Durability, Entry, Family, KeyRange, Operation, Reader, Storage, StorageError, Store,
 };
-
-/// Channels between the tasks of one node: tokio's, which need no runtime and wake in order of arrival.
-pub mod sync {
-    pub use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
-}
 
 /// What one incarnation of a node has of the world. Cloning gives a second handle on the same world.
 pub trait Env: Clone + Send + Sync + 'static {

@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 use types::PeerId;
+
+use crate::sync::watch;
 
 /// One protocol between two nodes. Both ends compile the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

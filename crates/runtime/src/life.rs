@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use env::sync::watch;
 
 /// Shared by all handles of one incarnation.
 #[derive(Clone, Debug)]

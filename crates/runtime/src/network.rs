@@ -31,10 +31,10 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use env::sync::watch;
 use env::{Channel, Network, NetworkError, PeerAddress, Scope, Spawner};
 use quinn::{AsyncTimer, AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use types::PeerId;
 
 use crate::config::{Config, NetworkLimits};

@@ -21,9 +21,9 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use env::sync::watch;
 use env::{Family, Storage, StorageError};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use crate::config::StoreLimits;
 use crate::life::Life;

@@ -1,5 +1,5 @@
-//! Every encoded type, one fixed value each, against `fixtures/encoding/words.txt`. A change of that file is a change
-//! of the protocol. To make one on purpose, put what the failing test prints into the file.
+//! Every encoded type, one fixed value each, against `fixtures/encoding/words.snap`. A change of that file is a change
+//! of the protocol. To make one on purpose, run `cargo xtask fixtures --accept` and say so in CHANGELOG.md.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
@@ -15,8 +15,6 @@ use types::{
     CommitDigest, CommitIndex, Committee, EffectsDigest, Epoch, ObjectDigest, ObjectId, ProtocolVersion,
     Round, Shannons, TransactionDigest, UnixMillis, Version, VotingPower, decode, encode,
 };
-
-const GOLDEN: &str = include_str!("../../../fixtures/encoding/words.txt");
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
 fn row<T: Serialize + DeserializeOwned>(name: &str, value: &T) -> String {
@@ -142,8 +140,9 @@ fn every_encoding_is_the_golden_one() {
         ids_and_numbers(),
     ]
     .concat();
-    assert!(
-        now == GOLDEN,
-        "fixtures/encoding/words.txt should be, if the change is meant:\n{now}"
-    );
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../fixtures/encoding");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("words", now));
 }

@@ -18,8 +18,9 @@ impl Compute for SimCompute {
         let index = self.0.node();
         let until = self.0.with(|state| {
             let ns = state.config.costs.of(cost);
+            let local = state.local(index);
             let node = &mut state.nodes[index];
-            let (local, ns) = (node.local, node.slowed(ns));
+            let ns = node.slowed(ns);
             let core = node.cores.iter_mut().min().expect("a node has a core");
             let start = local.max(*core);
             *core = start.after(ns);

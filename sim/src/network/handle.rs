@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use env::sync::watch;
 use env::{Channel, Inbound, Listener, Network, NetworkError, PeerAddress, Reply};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use types::PeerId;
 
 use super::session::PendingRequest;
@@ -154,7 +155,7 @@ impl Network for SimNetwork {
         let started = self.0.with(|state| {
             let peer = self.check(state, to, channel, request.len())?;
             let id = state.net.number();
-            let deadline = state.nodes[node].local.after(nanos(limit));
+            let deadline = state.local(node).after(nanos(limit));
             let session = state.net.session(node, peer).expect("checked above");
             let open = session
                 .requests
@@ -208,14 +209,13 @@ impl Network for SimNetwork {
         let node = self.0.node();
         let checked = self.0.with(|state| {
             let peer = self.check(state, to, channel, preamble.len())?;
-            Ok((peer, state.nodes[node].local.after(nanos(limit))))
+            Ok((peer, state.local(node).after(nanos(limit))))
         });
         let (peer, deadline) = checked.unwrap_or(Err(NetworkError::Closed))?;
         let mut connected = self.connected();
         let mut timer = std::pin::pin!(self.0.sleep_until(deadline));
         loop {
             let opened = self.0.with(|state| {
-                let number = state.net.number();
                 let Some(session) = state.net.session(node, peer) else {
                     return Err(NetworkError::UnknownPeer { peer: to });
                 };
@@ -234,7 +234,10 @@ impl Network for SimNetwork {
                     });
                 }
                 let id = session.id;
-                session.streams.insert(number, StreamEnd::new(channel, true));
+                let number = state.number_stream(node, peer);
+                let end = StreamEnd::new(channel, true);
+                let session = state.net.session(node, peer).expect("looked up above");
+                session.streams.insert(number, end);
                 let body = Body::Open {
                     stream: number,
                     channel: channel.id,
@@ -415,6 +418,18 @@ impl State {
             waker.wake();
         }
         true
+    }
+
+    /// Whether as much of `peer` waits for a listener as one session may have under way: messages, requests and
+    /// streams. What sessions that broke have left counts too, so their number does not matter.
+    pub(super) fn is_full(&self, node: NodeIndex, peer: NodeIndex, channel: u16) -> bool {
+        let listener = self.net.ends[node].listeners.get(&channel);
+        listener.is_some_and(|listener| {
+            let Channel {
+                queue, concurrency, ..
+            } = listener.channel;
+            listener.arrivals.waiting(peer) >= queue as usize + 2 * concurrency as usize
+        })
     }
 
     pub(super) fn offer_request(

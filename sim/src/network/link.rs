@@ -1,8 +1,7 @@
 //! One direction between two nodes: how long a packet takes, and what may befall it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +70,8 @@ impl Link {
     }
 }
 
+/// Longer than any run; sums with it do not overflow.
+const FOR_EVER_NS: u64 = u64::MAX / 4;
 /// Doublings of the retransmission time after which a packet counts as arrived late enough.
 const MAX_LOSSES: u32 = 6;
 
@@ -94,9 +95,8 @@ impl State {
                 self.recorder.record(record)
             }
         };
-        let node = &self.nodes[from];
-        let ready = if node.alive {
-            node.local.max(self.now)
+        let ready = if self.nodes[from].alive {
+            self.local(from)
         } else {
             self.now
         };
@@ -138,11 +138,16 @@ impl State {
         if draw.chance(profile.tail_ppm) {
             jitter_us *= 10;
         }
-        let mut ns =
-            (profile.latency_us + fault.extra_latency_us) * 1_000 + draw.below(jitter_us * 1_000 + 1);
+        // The numbers of a fault come from a file: whatever they are, they are a time.
+        let latency_us = profile.latency_us.saturating_add(fault.extra_latency_us);
+        let mut ns = latency_us
+            .saturating_mul(1_000)
+            .saturating_add(draw.below(jitter_us * 1_000 + 1));
         if draw.chance(fault.reorder_ppm) {
-            ns += draw.below(fault.detour_us * 1_000 + 1);
+            let detour_ns = fault.detour_us.saturating_mul(1_000).saturating_add(1);
+            ns = ns.saturating_add(draw.below(detour_ns));
         }
+        ns = ns.min(FOR_EVER_NS);
         let (vanishes, corrupt) = (draw.chance(fault.vanish_ppm), draw.chance(fault.corrupt_ppm));
         let mut losses = u32::from(corrupt);
         while losses < MAX_LOSSES && draw.chance(fault.loss_ppm) {
@@ -167,7 +172,8 @@ impl State {
             ns += retransmit_ns << loss;
         }
         if let Some(ns) = twin_ns {
-            packet.twin = Some(Arc::new(AtomicBool::new(false)));
+            // A packet that was held up may have a twin that was held up too: they stay twins.
+            packet.twin.get_or_insert_default();
             let twin = packet.clone();
             self.schedule(leaves.after(ns), to, Event::Net(NetEvent::Arrive(twin)));
         }

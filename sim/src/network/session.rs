@@ -33,6 +33,12 @@ pub(crate) struct Session {
     /// The peer's requests that we have not answered, per channel.
     pub serving: BTreeMap<u16, u32>,
     pub streams: BTreeMap<u64, StreamEnd>,
+    /// Streams that this end has opened.
+    pub opened: u64,
+    /// Streams that the other end has opened.
+    peer_opened: Numbers,
+    /// What overtook the opening of its stream.
+    early: BTreeMap<u64, Vec<Body>>,
     /// What goes out once the session is up.
     pub backlog: Vec<Body>,
 }
@@ -57,8 +63,33 @@ impl Session {
             requests: BTreeMap::new(),
             serving: BTreeMap::new(),
             streams: BTreeMap::new(),
+            opened: 0,
+            peer_opened: Numbers::default(),
+            early: BTreeMap::new(),
             backlog: Vec::new(),
         }
+    }
+}
+
+/// A set of numbers that fills up from zero.
+#[derive(Default)]
+struct Numbers {
+    /// Every number below is in the set.
+    below: u64,
+    /// And these.
+    beyond: BTreeSet<u64>,
+}
+
+impl Numbers {
+    fn insert(&mut self, number: u64) {
+        self.beyond.insert(number);
+        while self.beyond.remove(&self.below) {
+            self.below += 1;
+        }
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        number < self.below || self.beyond.contains(&number)
     }
 }
 
@@ -107,16 +138,13 @@ impl State {
                 self.net.ends[node].sessions[peer] = Some(Session::new(life, self.now));
                 self.tick(node, peer);
             } else if known && !wanted {
-                let id = self
-                    .net
-                    .session(node, peer)
-                    .filter(|session| session.up)
-                    .map(|session| session.id);
-                if let Some(id) = id {
-                    self.send_packet(node, peer, id, Body::Reset);
+                let removed = self.net.ends[node].sessions[peer].take();
+                if let Some(session) = removed {
+                    if session.up {
+                        self.send_packet(node, peer, session.id, Body::Reset);
+                    }
+                    self.end_session(node, peer, session);
                 }
-                self.session_down(node, peer);
-                self.net.ends[node].sessions[peer] = None;
             }
         }
     }
@@ -189,11 +217,18 @@ impl State {
 
     /// Ends a session at one end and dials anew. What waited fails; what was only queued is lost.
     fn session_down(&mut self, node: NodeIndex, peer: NodeIndex) {
-        let (now, life, id) = (self.now, self.net.number(), self.net.ids[peer]);
+        let (now, life) = (self.now, self.net.number());
         let Some(session) = self.net.session(node, peer) else {
             return;
         };
         let old = std::mem::replace(session, Session::new(life, now));
+        self.end_session(node, peer, old);
+        self.tick(node, peer);
+    }
+
+    /// Tells whoever waits for something of a session that it is over.
+    fn end_session(&mut self, node: NodeIndex, peer: NodeIndex, old: Session) {
+        let id = self.net.ids[peer];
         for request in old.requests.into_values() {
             drop(request.answer.send(Err(NetworkError::Reset { peer: id })));
         }
@@ -201,7 +236,6 @@ impl State {
             stream.break_both();
         }
         self.tell_connected(node);
-        self.tick(node, peer);
     }
 
     /// Ends the session of `node` with `peer`, and says so to the peer.
@@ -248,7 +282,20 @@ impl State {
     pub(super) fn receive(&mut self, packet: Packet) {
         let (node, peer, now) = (packet.to, packet.from, self.now);
         let Some(session) = self.net.session(node, peer) else {
-            return self.lose(&packet, "not allowed");
+            self.lose(&packet, "not allowed");
+            // Who takes a session to stand has to learn that it does not.
+            if !matches!(packet.body, Body::Dial | Body::Reset) {
+                self.send_packet(node, peer, packet.session, Body::Reset);
+            }
+            return;
+        };
+        let answers_dial = !session.up && session.dialling != 0 && session.dialling == packet.session;
+        if answers_dial && !matches!(packet.body, Body::Dial | Body::Reset) {
+            // What was sent right behind the answer may overtake it.
+            self.session_up(node, peer, packet.session);
+        }
+        let Some(session) = self.net.session(node, peer) else {
+            return;
         };
         match packet.body {
             Body::Dial => {
@@ -260,14 +307,13 @@ impl State {
                 }
                 self.send_packet(node, peer, packet.session, Body::Accept);
             }
-            Body::Accept => {
-                if !session.up && session.dialling == packet.session {
-                    self.session_up(node, peer, packet.session);
-                }
-            }
+            Body::Accept => {}
             Body::Reset => {
                 if session.up && session.id == packet.session {
                     self.session_down(node, peer);
+                } else if session.dialling == packet.session {
+                    // The next dial is for another session.
+                    session.dialling = 0;
                 }
             }
             _ if !session.up || session.id != packet.session => {
@@ -281,10 +327,42 @@ impl State {
         }
     }
 
+    /// The number of the next stream that `node` opens to `peer`: the two ends count in turns.
+    pub(super) fn number_stream(&mut self, node: NodeIndex, peer: NodeIndex) -> u64 {
+        let turn = u64::from(self.net.ids[node] > self.net.ids[peer]);
+        let Some(session) = self.net.session(node, peer) else {
+            return turn;
+        };
+        session.opened += 1;
+        2 * (session.opened - 1) + turn
+    }
+
+    /// Keeps a packet whose stream `peer` has opened by a packet that is still on its way.
+    fn keep_early(&mut self, packet: Packet) -> Option<Packet> {
+        let (Body::Frame { stream, .. } | Body::Break { stream, .. }) = packet.body else {
+            return Some(packet);
+        };
+        let (node, peer) = (packet.to, packet.from);
+        let theirs = stream % 2 == u64::from(self.net.ids[peer] > self.net.ids[node]);
+        let session = self.net.session(node, peer)?;
+        if !theirs || session.peer_opened.contains(stream / 2) {
+            return Some(packet);
+        }
+        session.early.entry(stream).or_default().push(packet.body);
+        None
+    }
+
     fn dispatch(&mut self, packet: Packet) {
         let (node, peer) = (packet.to, packet.from);
+        let Some(packet) = self.keep_early(packet) else {
+            return;
+        };
         match packet.body {
             Body::Dial | Body::Accept | Body::Reset | Body::Ping => {}
+            Body::Message { channel, .. } if self.is_full(node, peer, channel) => {
+                self.lose(&packet, "full");
+                self.send_over(node, peer, Body::MessageCredit { channel, count: 1 });
+            }
             Body::Message { channel, body } => {
                 if !self.offer(node, peer, channel, Arrival::Message(body)) {
                     self.send_over(node, peer, Body::MessageCredit { channel, count: 1 });
@@ -314,7 +392,22 @@ impl State {
                 stream,
                 channel,
                 preamble,
-            } => self.opened(node, peer, channel, stream, preamble),
+            } => {
+                let mut early = Vec::new();
+                if let Some(session) = self.net.session(node, peer) {
+                    session.peer_opened.insert(stream / 2);
+                    early = session.early.remove(&stream).unwrap_or_default();
+                }
+                self.opened(node, peer, channel, stream, preamble);
+                for body in early {
+                    self.dispatch(Packet {
+                        body,
+                        sent: packet.sent,
+                        twin: None,
+                        ..packet
+                    });
+                }
+            }
             Body::Frame {
                 stream,
                 number,

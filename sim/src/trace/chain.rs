@@ -56,7 +56,7 @@ hexadecimal!(Chain);
 hexadecimal!(RunHash);
 
 /// Values of the chain at every [`RUNG`]th record and at the end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ladder {
     /// The value after `RUNG`, `2 * RUNG`, … records.
     pub rungs: Vec<Chain>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{Read, Seek};
 use std::ops::Range;
 
-use super::{Entry, Error, Names, Record, Trace, first_divergence, text};
+use super::{Entry, Error, Ladder, Names, Record, Trace, first_divergence, text};
 
 /// How two traces compare.
 #[derive(Debug)]
@@ -85,6 +85,36 @@ pub fn diff<L: Read + Seek, R: Read + Seek>(
     }
 }
 
+/// One of two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The first.
+    Left,
+    /// The second.
+    Right,
+}
+
+/// Finds the first different event of two runs of which only the ladders are known, or `None` if they are equal.
+///
+/// `again` yields a trace of one of the runs that keeps a window; it is called once for each at most. The range is
+/// where the ladders part. A comparison that is not [`Comparison::At`] says that the runs did not come out again as
+/// they were, or that a trace lacks the window.
+pub fn locate<R: Read + Seek, E: From<Error>>(
+    left: &Ladder,
+    right: &Ladder,
+    context: u64,
+    mut again: impl FnMut(Which, Range<u64>) -> Result<Trace<R>, E>,
+) -> Result<Option<(Range<u64>, Comparison)>, E> {
+    let Some(range) = first_divergence(left, right) else {
+        return Ok(None);
+    };
+    let window = range.start.saturating_sub(context)..range.end;
+    let mut left = again(Which::Left, window.clone())?;
+    let mut right = again(Which::Right, window)?;
+    let found = diff(&mut left, &mut right, context)?;
+    Ok(Some((range, found)))
+}
+
 impl<A: Read + Seek> Trace<A> {
     /// The first event at or after `seq` that both traces would keep.
     fn next_shared<B: Read + Seek>(
@@ -145,19 +175,44 @@ fn same(left: &Entry, left_names: &Names, right: &Entry, right_names: &Names) ->
         && left_names.text(left.record.name) == right_names.text(name)
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "first different event: {}", self.seq)?;
-        writeln!(f, "before it, in both:\n{}", text(&self.before, &self.left.names))?;
-        for (label, side) in [("left", &self.left), ("right", &self.right)] {
+impl Difference {
+    /// For a terminal, with what the two runs are called.
+    pub fn text(&self, names: [&str; 2]) -> String {
+        let mut lines = format!("first different event: {}\n", self.seq);
+        if !self.before.is_empty() {
+            lines += "before it, in both:\n";
+            lines += &text(&self.before, &self.left.names);
+        }
+        for (name, side) in names.into_iter().zip([&self.left, &self.right]) {
             match &side.entry {
-                Some(entry) => write!(f, "{label}:\n{}", text(&[*entry], &side.names))?,
-                None => writeln!(f, "{label}: no such event")?,
+                Some(entry) => lines += &format!("{name}:\n{}", text(&[*entry], &side.names)),
+                None => lines += &format!("{name}: no such event\n"),
+            }
+            if let (true, Some(Entry { record, .. })) = (self.looks_alike(), &side.entry) {
+                lines += &format!(
+                    "{name}, what its line does not show: a={} b={}\n",
+                    record.a, record.b
+                );
             }
             if !side.causes.is_empty() {
-                write!(f, "{label}, what led to it:\n{}", text(&side.causes, &side.names))?;
+                lines += &format!("{name}, what led to it:\n{}", text(&side.causes, &side.names));
             }
         }
-        Ok(())
+        lines
+    }
+
+    /// Whether the two events differ in what their lines leave out.
+    fn looks_alike(&self) -> bool {
+        let [left, right] = [&self.left, &self.right].map(|side| {
+            let entry = side.entry.as_slice();
+            text(entry, &side.names)
+        });
+        left == right
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(["left", "right"]))
     }
 }

@@ -10,18 +10,12 @@ use super::{Chain, Error, Kind, Level, NodeHead, RunHash};
 /// What a run was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Commit of the source.
-    pub git_commit: String,
-    /// Whether the source differed from that commit.
-    pub dirty: bool,
-    /// Version of the compiler.
-    pub rustc: String,
-    /// Target triple.
-    pub target: String,
-    /// Which kernel ran it.
+    /// Hash of the program that ran it.
+    pub binary: String,
+    /// Commit of the program's source, with a mark if the source differed from it; empty if unknown.
+    pub commit: String,
+    /// Which kernel ran it, and its version.
     pub kernel: String,
-    /// Version of the kernel.
-    pub kernel_version: String,
     /// Text of the scenario.
     pub scenario: String,
     /// Text of the plan: enough to run it again.
@@ -33,16 +27,10 @@ pub struct Header {
 }
 
 impl Header {
-    /// What the run hash covers. Not the commit, compiler and target: builds that behave alike have equal hashes.
+    /// What the run hash covers. Not the program and its commit: builds that behave alike have equal hashes.
     pub(super) fn identity(&self) -> [u8; 32] {
         let mut hash = blake3::Hasher::new();
-        for text in [
-            &self.kernel,
-            &self.kernel_version,
-            &self.crypto,
-            &self.scenario,
-            &self.plan,
-        ] {
+        for text in [&self.kernel, &self.crypto, &self.scenario, &self.plan] {
             hash.update(blake3::hash(text.as_bytes()).as_bytes());
         }
         hash.update(&self.seed.to_le_bytes());

@@ -189,6 +189,12 @@ impl<R: Read + Seek> Trace<R> {
         super::recorder::keeps(self.level, &self.window, entry.seq, entry.record.kind)
     }
 
+    /// Whether every event of `range` is in the file, but for what a node read from its clock and its entropy.
+    pub fn has_all(&self, range: &Range<u64>) -> bool {
+        let in_window = self.window.start <= range.start && range.end <= self.window.end;
+        self.end.is_some() && (self.level >= Level::L2 || in_window)
+    }
+
     /// The payload of event `seq`, if it was kept.
     pub fn payload(&mut self, seq: u64) -> Result<Option<Vec<u8>>, Error> {
         let block = self.load(self.block_of(seq))?;

@@ -19,6 +19,9 @@ pub struct Options {
     /// How many of the last records stay in memory at any level: for the causal slice of a failure. Rounded up to a
     /// power of two.
     pub ring: usize,
+    /// Records from this one on are written as soon as they are kept, a block each: for a run that is known to die
+    /// soon after.
+    pub hasty_from: u64,
     /// For tests of `bisect` and `--check` only: flips the lowest bit of number `b` of the record with this sequence
     /// number before it is hashed. The run itself does not notice.
     pub perturb: Option<u64>,
@@ -30,6 +33,7 @@ impl Default for Options {
             level: Level::L0,
             window: 0..0,
             ring: 4096,
+            hasty_from: u64::MAX,
             perturb: None,
         }
     }
@@ -50,6 +54,7 @@ pub struct Recorder {
     identity: [u8; 32],
     level: Level,
     window: Range<u64>,
+    hasty_from: u64,
     perturb: u64,
     ring: Vec<Record>,
     mask: u64,
@@ -69,6 +74,7 @@ impl Recorder {
             names: Names::default(),
             level: options.level,
             window: options.window,
+            hasty_from: options.hasty_from,
             perturb: options.perturb.unwrap_or(u64::MAX),
             ring: vec![Record::new(0, 0, Kind::Protocol); ring],
             mask: ring as u64 - 1,
@@ -123,6 +129,9 @@ impl Recorder {
             writer.keep_payload(entry.seq, payload);
         }
         writer.keep(entry, before, self.hasher.chain(), &self.names);
+        if entry.seq >= self.hasty_from {
+            writer.close_block(&self.names);
+        }
     }
 
     /// The sequence number that the next record will have.

@@ -37,16 +37,13 @@ impl Write for Shared {
 /// The header of the made-up run.
 pub fn header(seed: u64) -> Header {
     Header {
-        git_commit: "7c08c58".to_owned(),
-        rustc: "1.95.0".to_owned(),
-        target: "x86_64-unknown-linux-gnu".to_owned(),
-        kernel: "sample".to_owned(),
-        kernel_version: "1".to_owned(),
+        binary: "0123456789abcdef".to_owned(),
+        commit: "7c08c58".to_owned(),
+        kernel: "sample 1".to_owned(),
         scenario: "name = \"sample\"\n".to_owned(),
         plan: "at 0 start everyone\n".to_owned(),
         seed,
         crypto: "fast".to_owned(),
-        ..Header::default()
     }
 }
 

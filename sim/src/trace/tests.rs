@@ -263,6 +263,25 @@ fn a_file_whose_writer_died_is_read_up_to_its_last_whole_frame() {
 }
 
 #[test]
+fn what_a_dying_run_said_last_is_in_the_file() {
+    let sink = Shared::default();
+    let hasty = Options {
+        hasty_from: 990,
+        ..options(Level::L2)
+    };
+    let mut recorder = Recorder::new(header(7), hasty, Some(Box::new(sink.clone())));
+    run(&mut recorder, 7, 4, 1000);
+    let events = recorder.next_seq();
+    drop(recorder);
+    let bytes = sink.bytes();
+    let mut trace = Trace::from_bytes(&bytes).unwrap();
+    assert!(trace.cut().is_some());
+    let kept = trace.read(0..u64::MAX, usize::MAX).unwrap();
+    assert_eq!(kept, entries(&file(options(Level::L2), 7, 4, 1000)));
+    assert_eq!(kept.len() as u64, events);
+}
+
+#[test]
 fn a_recorder_outlives_a_full_disk_and_says_so_at_the_end() {
     struct Full;
     impl std::io::Write for Full {
@@ -416,29 +435,26 @@ fn a_planted_change_is_bisected_to_its_event_by_ladder_and_window() {
         )
         .ladder()
     });
-    let window = first_divergence(&level_0[0], &level_0[1]).unwrap();
-    assert_eq!(window, 4096..8192);
-    let [left, right] = [None, perturb].map(|perturb| {
-        let window = window.clone();
-        file(
-            Options {
-                perturb,
-                window,
-                ..Options::default()
-            },
-            7,
-            4,
-            10_000,
-        )
-    });
-    let (mut left, mut right) = (
-        Trace::from_bytes(&left).unwrap(),
-        Trace::from_bytes(&right).unwrap(),
-    );
-    let Comparison::At(found) = diff(&mut left, &mut right, 3).unwrap() else {
+    let mut runs = Vec::new();
+    let again = |which, window: std::ops::Range<u64>| {
+        runs.push((which, window.clone()));
+        let options = Options {
+            perturb: perturb.filter(|_| which == Which::Right),
+            window,
+            ..Options::default()
+        };
+        Trace::open(std::io::Cursor::new(file(options, 7, 4, 10_000)))
+    };
+    let (range, Comparison::At(found)) = locate(&level_0[0], &level_0[1], 3, again).unwrap().unwrap() else {
         panic!("not found")
     };
-    assert_eq!(found.seq, 6000);
+    assert_eq!(runs, [Which::Left, Which::Right].map(|which| (which, 4093..8192)));
+    assert_eq!((range, found.seq), (4096..8192, 6000));
+    assert!(
+        locate(&level_0[0], &level_0[0], 3, |_, _| Trace::from_bytes(&[]))
+            .unwrap()
+            .is_none()
+    );
     let seqs: Vec<u64> = found.before.iter().map(|entry| entry.seq).collect();
     assert_eq!(seqs, [5997, 5998, 5999]);
     let [one, other] = [&found.left, &found.right].map(|side| side.entry.unwrap().record);

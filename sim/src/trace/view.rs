@@ -99,15 +99,15 @@ pub fn view<R: Read + Seek>(trace: &mut Trace<R>) -> Result<String, Error> {
 
 fn facts<R: Read + Seek>(trace: &Trace<R>) -> Vec<(&'static str, String)> {
     let header = trace.header();
-    let dirty = if header.dirty { " + changes" } else { "" };
     let mut facts = vec![
         ("seed", header.seed.to_string()),
         ("level", format!("{:?}", trace.level())),
-        ("kernel", format!("{} {}", header.kernel, header.kernel_version)),
+        ("kernel", header.kernel.clone()),
         ("crypto", header.crypto.clone()),
-        ("commit", format!("{}{dirty}", header.git_commit)),
-        ("compiler", format!("{}, {}", header.rustc, header.target)),
+        ("commit", header.commit.clone()),
+        ("binary", header.binary.clone()),
     ];
+    facts.retain(|(_, text)| !text.is_empty());
     if let Some(footer) = trace.footer() {
         facts.push(("events", footer.summary.events.to_string()));
         facts.push(("run hash", footer.summary.run_hash.to_string()));

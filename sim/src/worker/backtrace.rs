@@ -33,9 +33,10 @@ impl Backtrace {
             };
             backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
                 places.push(Place {
-                    function: symbol
-                        .name()
-                        .map_or_else(|| String::from("?"), |name| format!("{name:#}")),
+                    function: symbol.name().map_or_else(
+                        || String::from("?"),
+                        |name| without_arguments(&format!("{name:#}")),
+                    ),
                     line: symbol
                         .filename()
                         .zip(symbol.lineno())
@@ -44,6 +45,16 @@ impl Backtrace {
             });
         }
         places
+    }
+
+    /// The frames in files of this workspace that are not the harness, innermost first; where there are none, those of
+    /// other crates.
+    pub fn relevant(&self) -> Vec<Place> {
+        let (ours, others): (Vec<_>, Vec<_>) = self.places().into_iter().partition(Place::is_ours);
+        if !ours.is_empty() {
+            return ours;
+        }
+        others.into_iter().filter(Place::is_foreign).collect()
     }
 
     /// The first frame that is neither the standard library nor the harness: first by file, among the crates that have
@@ -79,7 +90,11 @@ impl Place {
             "rust_",
         ];
         let name = self.function.trim_start_matches('<');
-        name.contains("::") && !KNOWN.iter().any(|known| name.starts_with(known))
+        let in_std = self
+            .line
+            .as_ref()
+            .is_some_and(|(file, _)| file.starts_with("/rustc/"));
+        !in_std && name.contains("::") && !KNOWN.iter().any(|known| name.starts_with(known))
     }
 }
 
@@ -94,6 +109,24 @@ impl fmt::Display for Place {
             None => f.write_str(&self.function),
         }
     }
+}
+
+/// The name of a function without the types that it is made for, which can fill a screen.
+fn without_arguments(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut depth = 0u32;
+    let mut before = ' ';
+    for letter in name.chars() {
+        let is_after_name = before.is_alphanumeric() || matches!(before, '_' | '}');
+        match letter {
+            '<' if depth > 0 || is_after_name => depth += 1,
+            '>' if depth > 0 && before != '-' => depth -= 1,
+            _ if depth == 0 => short.push(letter),
+            _ => {}
+        }
+        before = letter;
+    }
+    short
 }
 
 fn relative(file: &Path) -> String {
@@ -154,5 +187,25 @@ impl Frames {
     fn push(&mut self, address: u64) {
         self.addresses[self.count] = address;
         self.count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_named_without_its_types() {
+        let table = [
+            ("sim::run::go", "sim::run::go"),
+            ("run<a::B<c::D>, fn() -> e::F<u8>>", "run"),
+            ("{async_fn#0}<sim::Env>", "{async_fn#0}"),
+            ("<a::B<C> as d::E>::f", "<a::B as d::E>::f"),
+            ("a::<impl b::C>::d", "a::<impl b::C>::d"),
+            ("a::<impl b::C<D>>::e<F>", "a::<impl b::C>::e"),
+        ];
+        for (name, short) in table {
+            assert_eq!(without_arguments(name), short);
+        }
     }
 }

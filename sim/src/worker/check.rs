@@ -1,8 +1,11 @@
 //! The same seed twice, in two processes that differ in all that must not matter.
 
+use std::{fmt, ops::ControlFlow};
+
 use super::{
-    Assignment, Perturbation, Run, WorkerConfig, WorkerError, WorkerOutcome, WorkerReport, pool::run_many,
-    run,
+    Assignment, Batch, News, Perturbation, ReportOrder, Run, WorkerConfig, WorkerError, WorkerOutcome,
+    WorkerReport,
+    pool::{run_many, run_watched},
 };
 use crate::draw::Seed;
 
@@ -61,6 +64,18 @@ impl Factor {
     }
 }
 
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HasherKeys => "hasher keys",
+            Self::Addresses => "addresses",
+            Self::History => "history of the process",
+            Self::Environment => "environment",
+            Self::Logging => "log level",
+        })
+    }
+}
+
 /// What a double run found.
 #[derive(Clone, Debug)]
 pub enum Checked {
@@ -86,8 +101,7 @@ pub struct Difference {
     pub factors: Vec<Factor>,
 }
 
-/// Runs `seed` plain and under `perturbation`, and compares the results byte for byte. When they differ, each factor is
-/// tried alone to name the cause.
+/// Runs `seed` plain and under `perturbation`. See [`check_many`].
 pub fn check<J>(
     config: &WorkerConfig,
     seed: Seed,
@@ -97,15 +111,84 @@ pub fn check<J>(
 where
     J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
 {
-    let under = |perturbation: Perturbation| Assignment {
-        seed,
-        perturbation: Some(perturbation),
+    let mut found = None;
+    let batch = check_many(
+        config,
+        [seed],
+        |_| perturbation.clone(),
+        job,
+        |news| {
+            if let News::Ended(checked) = news {
+                found = Some(checked);
+            }
+            ControlFlow::Continue(())
+        },
+    )?;
+    found.ok_or_else(|| WorkerError::Refused {
+        what: "both runs of a check",
+        source: std::io::Error::other(format!("{} runs were interrupted", batch.in_flight.len())),
+    })
+}
+
+/// Runs each seed plain and under its perturbation, `config.jobs` runs at a time, and compares the results byte for
+/// byte. When they differ, each factor is tried alone to name the cause. Answers come in the order of the seeds.
+pub fn check_many<J>(
+    config: &WorkerConfig,
+    seeds: impl IntoIterator<Item = Seed>,
+    perturbation: impl Fn(Seed) -> Perturbation,
+    job: impl Fn(Seed) -> J,
+    mut on_news: impl FnMut(News<Checked>) -> ControlFlow<()>,
+) -> Result<Batch, WorkerError>
+where
+    J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
+{
+    let config = WorkerConfig {
+        order: ReportOrder::Assigned,
+        ..config.clone()
     };
-    let plain = run(config, seed, &job)?;
+    let assignments = seeds.into_iter().flat_map(|seed| {
+        let perturbed = Assignment {
+            seed,
+            perturbation: Some(perturbation(seed)),
+        };
+        [Assignment::from(seed), perturbed]
+    });
+    let mut plain = None;
+    let mut refused = None;
+    let mut batch = run_watched(&config, assignments, &job, |news| {
+        let report = match news {
+            News::Ended(report) => report,
+            News::Running(in_flight) => return on_news(News::Running(in_flight)),
+        };
+        let Some(first) = plain.take() else {
+            plain = Some(report);
+            return ControlFlow::Continue(());
+        };
+        match compare(&config, first, report, &job) {
+            Ok(checked) => on_news(News::Ended(checked)),
+            Err(error) => {
+                refused = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    batch.reported /= 2;
+    batch.in_flight.dedup();
+    refused.map_or(Ok(batch), Err)
+}
+
+fn compare<J>(
+    config: &WorkerConfig,
+    plain: WorkerReport,
+    perturbed: WorkerReport,
+    job: impl Fn(Seed) -> J,
+) -> Result<Checked, WorkerError>
+where
+    J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
+{
     let WorkerOutcome::Finished { result } = &plain.outcome else {
         return Ok(Checked::Failed(plain));
     };
-    let perturbed = run(config, under(perturbation.clone()), &job)?;
     if perturbed.outcome == plain.outcome {
         return Ok(Checked::Same(plain));
     }
@@ -113,16 +196,20 @@ where
         WorkerOutcome::Finished { result: other } => Some(first_difference(result, other)),
         _ => None,
     };
+    let perturbation = perturbed.assignment.perturbation.clone().unwrap_or_default();
+    let alone = Factor::ALL.map(|factor| Assignment {
+        seed: plain.assignment.seed,
+        perturbation: Some(factor.of(&perturbation)),
+    });
     let mut factors = Vec::new();
-    let alone = Factor::ALL.map(|factor| under(factor.of(perturbation)));
-    run_many(config, alone, &job, |report| {
+    run_many(config, alone, job, |report| {
         if report.outcome != plain.outcome {
             let factor = Factor::ALL
                 .into_iter()
-                .find(|factor| report.assignment.perturbation == Some(factor.of(perturbation)));
+                .find(|factor| report.assignment.perturbation == Some(factor.of(&perturbation)));
             factors.extend(factor);
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     })?;
     Ok(Checked::Different(Box::new(Difference {
         plain,

@@ -53,8 +53,44 @@ pub struct Batch {
     pub interrupted: bool,
 }
 
+/// What a batch tells while it runs.
+#[derive(Clone, Debug)]
+pub enum News<T> {
+    /// Something came to its end.
+    Ended(T),
+    /// Nothing did; this is how far the living workers are. It comes some ten times a second.
+    Running(InFlight),
+}
+
+/// How far living workers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// How many they are.
+    pub workers: usize,
+    /// Events of all of them.
+    pub events: u64,
+    /// The virtual time of the one that is furthest, in the unit that runs report.
+    pub now: u64,
+}
+
+/// As [`run_watched`], without news of workers that still run.
+pub fn run_many<J>(
+    config: &WorkerConfig,
+    assignments: impl IntoIterator<Item: Into<Assignment>>,
+    job: impl Fn(Seed) -> J,
+    mut on_report: impl FnMut(WorkerReport) -> ControlFlow<()>,
+) -> Result<Batch, WorkerError>
+where
+    J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
+{
+    run_watched(config, assignments, job, |news| match news {
+        News::Ended(report) => on_report(report),
+        News::Running(_) => ControlFlow::Continue(()),
+    })
+}
+
 /// Runs every assignment in a worker of its own, `config.jobs` at a time, until they are done, Ctrl-C comes, or
-/// `on_report` breaks. Workers that still run then are killed.
+/// `on_news` breaks. Workers that still run then are killed.
 ///
 /// `job` is called in the worker, on a thread without the guard: it may open files. What it returns is the run itself,
 /// called with the guard armed; its bytes come back as the result.
@@ -62,11 +98,11 @@ pub struct Batch {
 /// # Panics
 ///
 /// Not in the parent: a panic of `job` is its worker's outcome.
-pub fn run_many<J>(
+pub fn run_watched<J>(
     config: &WorkerConfig,
     assignments: impl IntoIterator<Item: Into<Assignment>>,
     job: impl Fn(Seed) -> J,
-    mut on_report: impl FnMut(WorkerReport) -> ControlFlow<()>,
+    mut on_news: impl FnMut(News<WorkerReport>) -> ControlFlow<()>,
 ) -> Result<Batch, WorkerError>
 where
     J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
@@ -96,14 +132,26 @@ where
         }
         while let Some(report) = queue.take() {
             batch.reported += 1;
-            if on_report(report).is_break() {
+            if on_news(News::Ended(report)).is_break() {
                 batch.in_flight = queue.seeds(&workers);
                 return Ok(batch);
             }
         }
+        if on_news(News::Running(in_flight(&workers))).is_break() {
+            break;
+        }
     }
     batch.in_flight = queue.seeds(&workers);
     Ok(batch)
+}
+
+fn in_flight(workers: &[Worker]) -> InFlight {
+    let beats = workers.iter().map(|worker| worker.slot.beat());
+    beats.fold(InFlight::default(), |all, beat| InFlight {
+        workers: all.workers + 1,
+        events: all.events + beat.events,
+        now: all.now.max(beat.now),
+    })
 }
 
 /// Wall time per seed that the harness itself takes, measured over `seeds` empty runs, one at a time.

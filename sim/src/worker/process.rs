@@ -13,7 +13,8 @@ use super::outcome::Status;
     clippy::disallowed_types,
     reason = "the parent measures the wall time that its workers must not read"
 )]
-pub(super) type WallClock = std::time::Instant;
+/// The real clock. Only the parent reads it, and the command line.
+pub type WallClock = std::time::Instant;
 
 /// A process or thread number of the host.
 pub(super) type Pid = libc::pid_t;

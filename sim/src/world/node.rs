@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub entropy: BTreeMap<&'static str, u64>,
     /// Visits of each buggify site.
     pub visits: BTreeMap<&'static str, u64>,
+    /// Events of this node that have drawn their place among those of one instant.
+    pub ties: u64,
 }
 
 impl Node {
@@ -64,6 +66,7 @@ impl Node {
             scopes: Scopes::default(),
             entropy: BTreeMap::new(),
             visits: BTreeMap::new(),
+            ties: 0,
         }
     }
 

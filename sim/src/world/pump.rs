@@ -27,6 +27,7 @@ pub enum End {
 enum Next {
     Turn(NodeIndex, u32),
     Step(usize),
+    Act(Box<Action>),
     End(End),
     Again,
 }
@@ -59,18 +60,28 @@ impl<K: Kernel> Pump<'_, K> {
     async fn run(&mut self, until: VirtualTime) -> End {
         {
             let mut state = self.world.lock();
-            state.schedule(until, usize::MAX, Event::End);
+            // What else happens at the last instant still belongs to the run.
+            state.events.insert(until, u32::MAX, Event::End);
             for (number, step) in self.plan.steps.iter().enumerate() {
-                state.schedule(step.at(), usize::MAX, Event::Step(number));
+                // Steps of one instant come in their order, and before whatever else happens then.
+                if step.at() > VirtualTime::ZERO {
+                    state.events.insert(step.at(), 0, Event::Step(number));
+                }
             }
         }
         for node in 0..self.drivers.len() {
             self.start(node);
         }
+        for (number, step) in self.plan.steps.iter().enumerate() {
+            if step.at() == VirtualTime::ZERO {
+                self.step(number);
+            }
+        }
         loop {
             match self.next() {
                 Next::Turn(node, incarnation) => self.give_turn(node, incarnation).await,
                 Next::Step(number) => self.step(number),
+                Next::Act(action) => self.act(*action, u64::MAX),
                 Next::End(end) => return end,
                 Next::Again => {}
             }
@@ -104,13 +115,17 @@ impl<K: Kernel> Pump<'_, K> {
             state.now = at;
             state.cause = None;
             match event {
-                Event::Wake(waker) => waker.wake(),
+                Event::Wake(waker, cause) => {
+                    state.cause = cause;
+                    waker.wake();
+                }
                 Event::Free { node } => {
                     state.nodes[node].waiting = false;
                     state.settle(node);
                 }
                 Event::Net(event) => state.on_net(event),
                 Event::Step(number) => break Next::Step(number),
+                Event::Act(action) => break Next::Act(action),
                 Event::End => break Next::End(End::Time),
             }
         };
@@ -229,12 +244,16 @@ impl<K: Kernel> Pump<'_, K> {
 
     fn step(&mut self, number: usize) {
         let action = self.plan.steps[number].action.clone();
+        self.act(action, number as u64);
+    }
+
+    fn act(&mut self, action: Action, step: u64) {
         {
             let mut state = self.world.lock();
             let name = state.recorder.name(action.name());
             let node = action.node().unwrap_or(usize::MAX);
             let kind = if action.heals() { Kind::Heal } else { Kind::Fault };
-            let seq = state.note(kind, node, name, number as u64, action.value());
+            let seq = state.note(kind, node, name, step, action.value());
             state.cause = Some(seq);
         }
         match action {

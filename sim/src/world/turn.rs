@@ -48,6 +48,7 @@ impl World {
             let mut state = self.lock();
             state.end_poll(node);
             state.sort_woken(&self.woken, &mut dead);
+            state.cause = None;
             let goes_on = polls < state.config.batch && state.violation.is_none();
             next = if goes_on {
                 state.begin_poll(node, incarnation)
@@ -71,12 +72,12 @@ impl State {
             return None;
         }
         let ready = node.queue.len();
-        let runnable = node.queue.pick(&self.config.policy, seed, index, incarnation)?;
+        let (runnable, cause) = node.queue.pick(&self.config.policy, seed, index, incarnation)?;
         node.local = node.busy_until.max(now);
         node.charged_ns = 0;
         let meta = *runnable.metadata();
         let name = self.task_name(meta.label);
-        self.cause = None;
+        self.cause = cause;
         let seq = self.note(Kind::Choose, index, name, meta.id, ready as u64);
         self.cause = Some(seq);
         Some(runnable)
@@ -87,6 +88,5 @@ impl State {
         let node = &mut self.nodes[index];
         let spent = node.slowed(poll_ns.saturating_add(node.charged_ns));
         node.busy_until = node.local.after(spent);
-        self.cause = None;
     }
 }

@@ -40,6 +40,7 @@ macro_rules! network_contract {
             a_peer_that_comes_back_is_connected_again
             a_channel_has_one_listener
             a_message_arrives_whole_and_names_its_sender
+            what_is_queued_before_a_connection_arrives
             a_message_arrives_at_most_once
             a_frame_over_the_limit_is_not_sent
             a_full_queue_answers_busy
@@ -55,6 +56,7 @@ macro_rules! network_contract {
             requests_over_the_concurrency_are_turned_away
             a_withdrawn_request_makes_room
             a_stream_begins_with_its_preamble
+            what_is_sent_right_after_opening_arrives
             frames_arrive_in_order_in_both_directions
             a_finished_direction_ends_after_its_last_frame
             a_sender_dropped_without_finish_resets_its_direction

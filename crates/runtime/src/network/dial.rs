@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use env::Entropy;
+use env::sync::watch;
 use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::Semaphore;
 
@@ -62,10 +63,7 @@ async fn dial_again(shared: &Arc<Shared>, peer: &Arc<Peer>) {
     }
 }
 
-async fn connected_within(
-    current: &mut tokio::sync::watch::Receiver<Option<Connection>>,
-    limit: Duration,
-) -> bool {
+async fn connected_within(current: &mut watch::Receiver<Option<Connection>>, limit: Duration) -> bool {
     tokio::time::timeout(limit, current.wait_for(Option::is_some))
         .await
         .is_ok()

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use env::sync::watch;
 use env::{Channel, NetworkError, Scope};
 use quinn::{Connection, SendStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use types::PeerId;
 
 use super::fault::Fault;

@@ -17,6 +17,8 @@ const classes = kindNames.map((name) =>
     : ["restart", "heal"].includes(name) ? "start"
     : name === "drop" ? "lost"
     : name === "event" ? "fact" : "low");
+// A verdict that all is well is no fault.
+const classOf = (i) => (events.kind[i] === kindOf.verdict && !events.a[i] ? "start" : classes[events.kind[i]]);
 const isSend = kindNames.map((name) => name === "send" || name === "frame_send");
 const isArrival = kindNames.map((name) => name === "deliver" || name === "frame_deliver" || name === "drop");
 
@@ -203,7 +205,7 @@ function drawMarks(g) {
     g.fillStyle = g.strokeStyle = colors[layer];
     for (const i of shown) {
       const kind = events.kind[i];
-      if (classes[kind] !== layer) continue;
+      if (classOf(i) !== layer) continue;
       const at = Math.round(x(events.time[i])), row = rowOf.get(events.node[i]), key = at * 65536 + row;
       if (taken.has(key)) continue;
       taken.add(key);
@@ -262,7 +264,7 @@ function table() {
   $("rows").replaceChildren(...shown.slice(first, first + room).map((i) => {
     const cls = (i === picked ? "picked " : "") + (chain.has(i) ? "cause" : "");
     const line = row([
-      [events.seq[i], "num"], [seconds(events.time[i]), "num"], [place(i)], [kindNames[events.kind[i]], classes[events.kind[i]]],
+      [events.seq[i], "num"], [seconds(events.time[i]), "num"], [place(i)], [kindNames[events.kind[i]], classOf(i)],
       [events.name[i] ? data.names[events.name[i]] : ""], [numbers(i)], [events.cause[i] ? "← " + (events.seq[i] - events.cause[i]) : "", "num"],
     ], cls);
     line.onclick = () => pick(i);
@@ -314,7 +316,7 @@ function details() {
   if (labels[1]) pairs.push([labels[1], events.b[i]]);
   if (events.digest[i]) pairs.push(["digest", events.digest[i]]);
   const link = (k) => {
-    const line = make("a", seconds(events.time[k]) + " " + place(k) + " " + title(k), classes[events.kind[k]]);
+    const line = make("a", seconds(events.time[k]) + " " + place(k) + " " + title(k), classOf(k));
     line.onclick = () => pick(k, true);
     return line;
   };
@@ -335,7 +337,7 @@ function nearest(at, height) {
   for (let k = lowerBound(shown, time - reach * 1.2, (i) => events.time[i]); k < shown.length && events.time[shown[k]] <= time + reach * 1.2; k++) {
     const i = shown[k];
     if (events.node[i] !== node) continue;
-    const away = Math.abs(x(events.time[i]) - at) + (classes[events.kind[i]] === "low" ? 2 : 0);
+    const away = Math.abs(x(events.time[i]) - at) + (classOf(i) === "low" ? 2 : 0);
     if (away < distance) { distance = away; best = i; }
   }
   return best;
@@ -420,7 +422,11 @@ for (const [cls, text] of [["fact", "● what a node says"], ["fault", "◆ faul
 $("head").append(row([["event", "num"], ["seconds", "num"], ["node"], ["kind"], ["name"], ["numbers"], ["cause", "num"]]));
 new ResizeObserver(resize).observe($("left"));
 matchMedia("(prefers-color-scheme: dark)").onchange = resize;
-if (location.hash) { const i = indexOf.get(Number(location.hash.slice(1))); if (i !== undefined) setTimeout(() => pick(i, true)); }
+// The event that the address names, or the verdict of a run that failed.
+const named = location.hash ? indexOf.get(Number(location.hash.slice(1))) : undefined;
+const broken = events.kind.findLastIndex((kind, i) => kind === kindOf.verdict && events.a[i]);
+const first = named ?? (broken < 0 ? undefined : broken);
 details();
 resize();
 filter();
+if (first !== undefined) setTimeout(() => pick(first, true));

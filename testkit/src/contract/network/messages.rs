@@ -29,6 +29,27 @@ pub async fn a_message_arrives_whole_and_names_its_sender<E: Env>(members: [Memb
     }
 }
 
+/// What was queued while no connection stood goes out, either way, as soon as one does.
+pub async fn what_is_queued_before_a_connection_arrives<E: Env>(members: [Member<E>; 3]) {
+    let [a, b, _] = &members;
+    let ends = [(a, b), (b, a)];
+    let mut listeners = [listen(b, CHANNEL), listen(a, CHANNEL)];
+    for (from, to) in ends {
+        from.env.network().set_peers(vec![to.address.clone()]);
+        for number in 0..CHANNEL.queue {
+            let sent = from.env.network().send(to.address.id, CHANNEL, body(number, 100));
+            assert_eq!(sent, Ok(()));
+        }
+    }
+    for ((_, to), listener) in ends.into_iter().zip(&mut listeners) {
+        let mut seen = BTreeSet::new();
+        for _ in 0..CHANNEL.queue {
+            seen.insert(accept_message(&to.env, listener).await.1);
+        }
+        assert_eq!(seen, (0..CHANNEL.queue).map(|number| body(number, 100)).collect());
+    }
+}
+
 /// No message is delivered twice, and on a sound link each that was queued is delivered.
 pub async fn a_message_arrives_at_most_once<E: Env>(members: [Member<E>; 3]) {
     const COUNT: u32 = 500;

@@ -55,6 +55,7 @@ pub async fn a_removed_peer_is_disconnected<E: Env>(members: [Member<E>; 3]) {
     assert_eq!(answer, Err(NetworkError::UnknownPeer { peer: b.address.id }));
     a.env.clock().sleep(WATCH * 4).await;
     assert!(!a.env.network().connected().borrow().contains(&b.address.id));
+    assert!(!b.env.network().connected().borrow().contains(&a.address.id));
     assert!(a.env.network().connected().borrow().contains(&c.address.id));
     assert!(b.env.network().connected().borrow().contains(&c.address.id));
 }

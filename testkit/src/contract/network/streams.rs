@@ -16,6 +16,44 @@ pub async fn a_stream_begins_with_its_preamble<E: Env>(members: [Member<E>; 3]) 
     assert_eq!((opened.peer(), accepted.peer()), (b.address.id, a.address.id));
 }
 
+/// An opener waits for nobody before it sends, finishes, or gives up.
+pub async fn what_is_sent_right_after_opening_arrives<E: Env>(members: [Member<E>; 3]) {
+    connect(&members).await;
+    let [a, b, _] = &members;
+    let mut listener = listen(b, CHANNEL);
+    for _ in 0..CHANNEL.concurrency / 2 {
+        let (mut sender, _back) = open(a, b).await.expect("a connection stands").split();
+        for number in 0..CHANNEL.queue / 2 {
+            soon(&a.env, "room", sender.send(body(number, 100)))
+                .await
+                .expect("the stream stands");
+        }
+        sender.finish();
+        let env::Inbound::Stream { stream, .. } = accept(&b.env, &mut listener).await else {
+            panic!("something other than a stream arrived");
+        };
+        let (_answers, mut receiver) = stream.split();
+        for number in 0..CHANNEL.queue / 2 {
+            let frame = soon(&b.env, "a frame", receiver.recv()).await;
+            assert_eq!(frame, Ok(Some(body(number, 100))));
+        }
+        assert_eq!(soon(&b.env, "the end", receiver.recv()).await, Ok(None));
+    }
+    for _ in 0..CHANNEL.concurrency / 2 {
+        drop(open(a, b).await.expect("a connection stands"));
+        let arrival = b
+            .env
+            .clock()
+            .timeout(WATCH, env::Listener::accept(&mut listener))
+            .await;
+        // A stream that was given up may never be seen. One that is seen is seen to break.
+        if let Ok(Ok(env::Inbound::Stream { stream, .. })) = arrival {
+            let answer = soon(&b.env, "the reset", stream.split().1.recv()).await;
+            assert_eq!(answer, Err(NetworkError::Reset { peer: a.address.id }));
+        }
+    }
+}
+
 /// Frames of every legal size cross in both directions at once, in order.
 pub async fn frames_arrive_in_order_in_both_directions<E: Env>(members: [Member<E>; 3]) {
     const COUNT: u32 = 200;

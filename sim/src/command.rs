@@ -1,0 +1,59 @@
+//! The command line: what each word of it does, and with which exit code it ends.
+
+mod arguments;
+mod compare;
+mod files;
+mod localise;
+mod minimise;
+mod output;
+mod replay;
+mod runner;
+mod setup;
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use sim::recipe::{Build, Recipe};
+use sim::scenario::BUILT_IN;
+use sim::{Seed, doctor};
+
+pub use arguments::Arguments;
+use arguments::Command;
+
+/// The command line, or a file that it names, is wrong. Everything else that goes wrong is the simulator's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+/// The exit code of a command line that is refused.
+pub const REFUSED: u8 = 2;
+
+/// Does what the arguments say, and yields the exit code.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    match &arguments.command {
+        None => runner::run(&arguments.run),
+        Some(Command::Replay(arguments)) => replay::replay(arguments),
+        Some(Command::Diff { left, right, format }) => compare::compare(left, right, format.format),
+        Some(Command::Bisect(arguments)) => compare::bisect(arguments),
+        Some(Command::View { trace, out }) => files::make_page(trace, out),
+        Some(Command::Export(arguments)) => files::export(arguments),
+        Some(Command::Plan { seed, what }) => {
+            let recipe: Recipe = setup::recipe(what, Build::default())?;
+            write!(std::io::stdout(), "{}", recipe.plan(Seed::new(*seed)).to_text())?;
+            Ok(0)
+        }
+        Some(Command::List) => {
+            let mut out = std::io::stdout().lock();
+            for (name, text) in BUILT_IN {
+                let summary = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+                writeln!(out, "{name:8} {summary}")?;
+            }
+            Ok(0)
+        }
+        Some(Command::Doctor) => {
+            let report = doctor::report()?;
+            writeln!(std::io::stdout(), "{report}")?;
+            Ok(u8::from(!report.is_healthy()))
+        }
+    }
+}

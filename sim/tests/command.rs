@@ -1,0 +1,608 @@
+//! The command line from outside: what it prints, which files it writes, with which exit code it ends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use sim::plan::{Action, Plan, Step};
+use tempfile::TempDir;
+
+/// A scenario that takes a blink.
+const SMALL: &str = "name = \"small\"\nnodes = 3\nfault_ms = 1500\nheal_ms = 500\nnet = \"lan\"\npause_ms = 300\nfault_gap_ms = 200\n";
+
+/// A scenario that is long enough for the promise of progress after the heal.
+const SLOW: &str = "name = \"slow\"\nnodes = 3\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 3000\nbuggify = false\n";
+
+/// A folder with both scenarios, where commands run.
+struct Place(TempDir);
+
+/// How a command ended.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(TempDir::new().expect("the host has room for a folder"));
+        place.write("small.toml", SMALL);
+        place.write("slow.toml", SLOW);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("the host has room for a file");
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("the simulator writes text")
+    }
+
+    /// Runs the words of `line`.
+    fn sim(&self, line: &str) -> Ended {
+        let output = Command::new(env!("CARGO_BIN_EXE_soma-sim"))
+            .args(line.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .expect("the binary was built for this test");
+        Ended {
+            code: output.status.code().expect("no signal ends the parent"),
+            out: String::from_utf8(output.stdout).expect("it prints text"),
+            err: String::from_utf8(output.stderr).expect("it prints text"),
+        }
+    }
+
+    /// Runs the words of `line`, which end with exit code `code`.
+    fn ends(&self, code: i32, line: &str) -> Ended {
+        let ended = self.sim(line);
+        assert_eq!(ended.code, code, "{line}\n{}{}", ended.out, ended.err);
+        ended
+    }
+
+    /// A plan after whose heal the network stands still, and what does not matter to that.
+    fn write_stuck_plan(&self) {
+        let steps = vec![
+            Step::new(0, Action::HealAll),
+            Step::new(
+                1,
+                Action::Slow {
+                    node: 2,
+                    percent: 300,
+                },
+            ),
+            Step::new(2, Action::ClockStep { node: 1, ms: 30 }),
+            Step::new(7, Action::Pause { node: 0 }),
+            Step::new(9, Action::ClockRepair { node: 1 }),
+        ];
+        self.write("stuck.toml", Plan { steps }.to_text());
+    }
+}
+
+impl Ended {
+    fn last(&self) -> &str {
+        self.out.lines().last().unwrap_or_default()
+    }
+
+    /// The value of `key` in the last line.
+    fn field(&self, key: &str) -> &str {
+        let start = format!("{key}=");
+        let mut words = self.last().split(' ');
+        words
+            .find_map(|word| word.strip_prefix(&start))
+            .unwrap_or_else(|| panic!("no {key} in {}", self.last()))
+    }
+
+    fn json(&self) -> Vec<Value> {
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+}
+
+#[test]
+fn a_seed_is_printed_first_its_verdict_last_and_both_come_again() {
+    let place = Place::new();
+    let [first, again] = [(); 2].map(|()| place.ends(0, "--seed 3 --scenario small.toml"));
+    assert!(
+        first.out.starts_with("seed=3 scenario=small.toml nodes=3 "),
+        "{}",
+        first.out
+    );
+    assert!(first.last().starts_with("PASS seed=3 hash="), "{}", first.out);
+    assert_eq!(first.out.lines().count(), 2);
+    assert_eq!(first.field("hash"), again.field("hash"));
+    let other = place.ends(0, "--seed 4 --scenario small.toml");
+    assert_ne!(first.field("hash"), other.field("hash"));
+    let drawn = place.ends(0, "--scenario small.toml");
+    let seed = drawn.field("seed").to_owned();
+    assert!(drawn.out.starts_with(&format!("seed={seed} ")), "{}", drawn.out);
+    let drawn_again = place.ends(0, &format!("--scenario small.toml --seed {seed}"));
+    assert_eq!(drawn.field("hash"), drawn_again.field("hash"));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_a_reason() {
+    let place = Place::new();
+    place.write("cut.simtrace", "simtrace");
+    place.write("not.toml", "nodes = [");
+    place.write("odd.toml", [0xff, 0xfe]);
+    let table = [
+        ("--seed 1 --seeds 1..3", "cannot be used with"),
+        ("--seeds 3..1", "is not a range"),
+        ("--seeds 1..3 --count 2", "cannot be used with"),
+        ("--seed 18446744073709551615", "the last seed there is"),
+        ("--count 0", "0 is not in"),
+        ("--seed 1 --duration 5", "is not a time"),
+        ("--seed 1 --trace L2", "--out"),
+        ("--seed 1 --trace L7 --out x", "is not one of L0"),
+        ("--seed 1 --check --trace L2 --out x", "cannot be used with"),
+        ("--seed 1 --check --shrink", "cannot be used with"),
+        ("--seed 1 --jobs 0", "--jobs 0: 1 to 256"),
+        ("--seed 1 --jobs 1000", "--jobs 1000: 1 to 256"),
+        ("--seed 1 --faults disc", "no family of faults is called `disc`"),
+        ("--seed 1 --faults crash,-crash", "both adds and removes `crash`"),
+        ("--seed 1 --faults crash,none", "come first"),
+        ("--seed 1 --faults crash --plan a.toml", "cannot be used with"),
+        (
+            "--seed 1 --scenario calm --faults crash",
+            "has no time for faults",
+        ),
+        ("--seed 1 --scenario nowhere", "no scenario `nowhere`"),
+        ("--seed 1 --scenario nowhere.toml", "nowhere.toml: "),
+        ("--seed 1 --scenario not.toml", "`not.toml` is not a scenario"),
+        ("--seed 1 --scenario odd.toml", "odd.toml: "),
+        ("--seed 1 --scenario . --nodes 0", "no scenario `.`"),
+        ("--seed 1 --nodes 0", "`nodes` is 0"),
+        ("--seed 1 --plan nowhere.toml", "nowhere.toml: "),
+        ("--seed 1 --plan not.toml", "not.toml: this is not a plan"),
+        ("--seed 1 --out small.toml", "--out small.toml: "),
+        (
+            "--seed 1 --junit nowhere/a.xml",
+            "nowhere/a.xml cannot be written",
+        ),
+        ("--seed 1 doctor", "cannot be used with"),
+        ("replay", "required"),
+        ("replay nowhere.simtrace", "nowhere.simtrace: "),
+        ("replay small.toml", "this is not a .simtrace file"),
+        ("replay .", "this is a folder"),
+        ("replay cut.simtrace", "this is not a .simtrace file"),
+        ("replay small.toml --seed 3", "cannot be used with"),
+        ("diff small.toml", "required"),
+        ("diff small.toml slow.toml", "small.toml: this is not"),
+        ("bisect small.toml", "required"),
+        ("bisect small.toml slow.toml", "small.toml: this is not"),
+        ("view small.toml -o a.html", "small.toml: this is not"),
+        ("view small.toml -o small.toml", "would replace the trace"),
+        ("export small.toml --ndjson", "small.toml: this is not"),
+        ("export small.toml", "required"),
+        ("export small.toml --ndjson --perfetto", "cannot be used with"),
+    ];
+    for (line, reason) in table {
+        let ended = place.ends(2, line);
+        assert!(ended.err.contains(reason), "{line}\n{}", ended.err);
+        assert_eq!(ended.out, "", "{line}");
+        assert!(!ended.err.contains("panicked"), "{line}\n{}", ended.err);
+    }
+}
+
+#[test]
+fn a_plan_that_does_not_fit_names_its_step() {
+    let place = Place::new();
+    let plan = |steps| place.write("plan.toml", Plan { steps }.to_text());
+    plan(vec![Step::new(1, Action::Pause { node: 3 })]);
+    let node = place.ends(2, "--seed 1 --scenario small.toml --plan plan.toml");
+    assert!(
+        node.err.contains("plan.toml: step 0 (pause) names node 3"),
+        "{}",
+        node.err
+    );
+    plan(vec![Step::new(9_000, Action::Pause { node: 0 })]);
+    let late = place.ends(2, "--seed 1 --scenario small.toml --plan plan.toml");
+    assert!(
+        late.err.contains("step 0 (pause) is at 9000000 us"),
+        "{}",
+        late.err
+    );
+}
+
+#[test]
+fn families_are_added_to_what_a_seed_draws_from_and_taken_away() {
+    let place = Place::new();
+    let drawn = |faults: &str| {
+        let text: String = (1..6)
+            .map(|seed| {
+                place
+                    .ends(
+                        0,
+                        &format!("plan --seed {seed} --scenario small.toml --faults {faults}"),
+                    )
+                    .out
+            })
+            .collect();
+        text.contains("partition")
+    };
+    assert!(drawn("none,partition") && !drawn("-partition") && !drawn("none,clock"));
+    let [plain, other] = ["", "--faults -link"]
+        .map(|faults| place.ends(0, &format!("--seed 1 --scenario small.toml {faults}")));
+    assert_ne!(
+        plain.field("hash"),
+        other.field("hash"),
+        "the scenario is part of the run"
+    );
+}
+
+#[test]
+fn a_trace_replays_to_the_same_run_at_every_level() {
+    let place = Place::new();
+    for level in ["L0", "L1", "L2", "L3"] {
+        let run = place.ends(
+            0,
+            &format!("--seed 3 --scenario small.toml --trace {level} --out {level}"),
+        );
+        assert!(
+            run.out.contains(&format!("wrote: {level}/seed-3.simtrace\n")),
+            "{}",
+            run.out
+        );
+        let replay = place.ends(0, &format!("replay {level}/seed-3.simtrace"));
+        assert!(
+            replay.last().starts_with("EQUAL seed=3 recorded=pass "),
+            "{}",
+            replay.out
+        );
+        assert_eq!(replay.field("hash"), run.field("hash"));
+        assert_eq!(replay.err, "", "the same program says nothing of programs");
+    }
+    place.ends(0, "replay --seed 3 --scenario small.toml");
+    place.ends(0, "diff L0/seed-3.simtrace L2/seed-3.simtrace");
+    let other = place.ends(0, "--seed 4 --scenario small.toml --trace L2 --out L2");
+    assert!(other.last().starts_with("PASS"));
+    let diff = place.ends(17, "diff L2/seed-3.simtrace L2/seed-4.simtrace");
+    assert!(diff.err.contains("different seeds: 3 and 4"), "{}", diff.err);
+}
+
+#[test]
+fn a_replay_that_differs_names_the_event_or_where_it_lies() {
+    let place = Place::new();
+    place.ends(
+        0,
+        "--seed 3 --scenario small.toml --trace L2 --out full --perturb-event 400",
+    );
+    place.ends(
+        0,
+        "--seed 3 --scenario small.toml --trace L0 --out hashes --perturb-event 400",
+    );
+    let full = place.ends(17, "replay full/seed-3.simtrace");
+    assert!(full.last().starts_with("DIFFERENT seed=3 "), "{}", full.out);
+    assert_eq!(full.field("event"), "400");
+    let hashes = place.ends(17, "replay hashes/seed-3.simtrace");
+    assert!(hashes.field("events").starts_with("0.."), "{}", hashes.out);
+    assert!(
+        hashes.out.contains("next: record the seed with --trace L2"),
+        "{}",
+        hashes.out
+    );
+    let value = &place.ends(17, "replay full/seed-3.simtrace --format json").json()[0];
+    assert_eq!(
+        (&value["verdict"], &value["event"]),
+        (&"different".into(), &400.into())
+    );
+}
+
+#[test]
+fn a_damaged_trace_is_refused_and_a_cut_one_is_replayed_as_far_as_it_goes() {
+    let place = Place::new();
+    place.ends(0, "--seed 3 --scenario small.toml --trace L2 --out a");
+    let bytes = place.read("a/seed-3.simtrace");
+    let mut wrong = bytes.clone();
+    let plan = wrong
+        .windows(8)
+        .position(|window| window == b"heal_all")
+        .expect("the header has the plan");
+    wrong[plan] = b'H';
+    place.write("plan.simtrace", wrong);
+    let refused = place.ends(2, "replay plan.simtrace");
+    assert!(
+        refused
+            .err
+            .contains("plan.simtrace: the trace is damaged at byte 12"),
+        "{}",
+        refused.err
+    );
+    place.write("cut.simtrace", &bytes[..bytes.len() - 40]);
+    let cut = place.ends(0, "replay cut.simtrace");
+    assert!(
+        cut.last().starts_with("EQUAL seed=3 recorded=cut events="),
+        "{}",
+        cut.out
+    );
+    let diff = place.ends(0, "diff a/seed-3.simtrace cut.simtrace");
+    assert!(diff.out.contains("one was cut short"), "{}", diff.out);
+    let bisect = place.ends(2, "bisect a/seed-3.simtrace cut.simtrace");
+    assert!(
+        bisect.err.contains("cut.simtrace was cut short"),
+        "{}",
+        bisect.err
+    );
+}
+
+#[test]
+fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
+    let place = Place::new();
+    for (folder, more) in [("a", ""), ("b", "--perturb-event 777")] {
+        place.ends(
+            0,
+            &format!("--seed 3 --scenario small.toml --trace L0 --out {folder} {more}"),
+        );
+        place.ends(
+            0,
+            &format!("--seed 3 --scenario small.toml --trace L2 --out {folder}2 {more}"),
+        );
+    }
+    let diff = place.ends(17, "diff a/seed-3.simtrace b/seed-3.simtrace");
+    assert!(
+        diff.out
+            .contains("`cargo xtask bisect a/seed-3.simtrace b/seed-3.simtrace`"),
+        "{}",
+        diff.out
+    );
+    let files = place.ends(
+        17,
+        "bisect a/seed-3.simtrace b/seed-3.simtrace --perturb-event 777",
+    );
+    let kept = place.ends(17, "diff a2/seed-3.simtrace b2/seed-3.simtrace");
+    let one_kept = place.ends(17, "bisect a/seed-3.simtrace b2/seed-3.simtrace");
+    let seed = place.ends(17, "bisect --seed 3 --scenario small.toml --perturb-event 777");
+    for found in [&files, &kept, &one_kept, &seed] {
+        assert_eq!(found.field("event"), "777", "{}", found.out);
+        assert!(found.out.contains("before it, in both:"), "{}", found.out);
+    }
+    let reruns = [&files, &one_kept, &seed].map(|found| found.field("reruns"));
+    assert_eq!(reruns, ["2", "1", "2"]);
+    let gone = place.ends(1, "bisect a/seed-3.simtrace b/seed-3.simtrace");
+    assert!(
+        gone.err.contains("b/seed-3.simtrace does not come out the same"),
+        "{}",
+        gone.err
+    );
+    let check = place.ends(
+        14,
+        "--seed 3 --scenario small.toml --check --perturb-event 777 --out c",
+    );
+    assert!(
+        check
+            .last()
+            .starts_with("FAIL seed=3 class=nondeterminism oracle=check "),
+        "{}",
+        check.out
+    );
+    assert_eq!(check.field("event"), "777");
+    assert!(
+        check.last().ends_with("what=\"two runs differ by hasher keys\""),
+        "{}",
+        check.out
+    );
+    let written = place.ends(17, "diff c/seed-3.simtrace c/seed-3.perturbed.simtrace");
+    assert_eq!(written.field("event"), "777");
+}
+
+#[test]
+fn checks_of_many_seeds_use_every_job_and_come_in_order() {
+    let place = Place::new();
+    let checked = place.ends(0, "--seeds 3..9 --scenario small.toml --check --jobs 3 -v");
+    let seeds: Vec<&str> = checked
+        .out
+        .lines()
+        .filter_map(|line| line.strip_prefix("PASS seed=")?.split(' ').next())
+        .collect();
+    assert_eq!(seeds, ["3", "4", "5", "6", "7", "8"]);
+    assert!(
+        checked.last().starts_with("PASS seeds=6 passed=6 failed=0 "),
+        "{}",
+        checked.out
+    );
+    let timed = place.ends(0, "--seed 5 --scenario small.toml --check --duration 200ms");
+    assert!(timed.out.starts_with("seeds=5.. "), "{}", timed.out);
+    assert!(timed.last().starts_with("PASS seeds="), "{}", timed.out);
+}
+
+#[test]
+fn a_batch_counts_and_says_more_on_demand() {
+    let place = Place::new();
+    let quiet = place.ends(0, "--seed 5 --count 4 --scenario small.toml");
+    assert_eq!(quiet.out.lines().count(), 2, "{}", quiet.out);
+    assert!(
+        quiet.last().starts_with("PASS seeds=4 passed=4 failed=0 events="),
+        "{}",
+        quiet.out
+    );
+    let timed = place.ends(0, "--seeds 1..3 --duration 10m --scenario small.toml");
+    assert!(timed.last().starts_with("PASS seeds=2 "), "{}", timed.out);
+    let verbose = place.ends(0, "--seed 3 --scenario small.toml -v");
+    assert!(verbose.out.contains("plan:\n[[steps]]") && verbose.out.contains("marked places reached:\n"));
+}
+
+#[test]
+fn every_line_of_json_is_an_object_of_a_type() {
+    let place = Place::new();
+    place.write_stuck_plan();
+    let line = "--seeds 1..3 --scenario slow.toml --plan stuck.toml --format json";
+    let values = place.ends(11, line).json();
+    let types: Vec<&str> = values.iter().filter_map(|value| value["type"].as_str()).collect();
+    assert_eq!(types, ["begin", "seed", "seed", "batch"]);
+    let seed = &values[1];
+    assert_eq!((&seed["seed"], &seed["verdict"]), (&1.into(), &"fail".into()));
+    assert_eq!(seed["failure"]["class"], "liveness");
+    assert_eq!(seed["failure"]["oracle"], "progress_after_heal");
+    assert_eq!(values[3]["classes"]["liveness"], 2);
+    assert_eq!(values[3]["failing"], serde_json::json!([1, 2]));
+}
+
+#[test]
+fn failing_seeds_of_a_batch_leave_evidence_that_shows_them_again() {
+    let place = Place::new();
+    place.write_stuck_plan();
+    let line = "--seeds 1..3 --scenario slow.toml --plan stuck.toml --out evidence --junit junit.xml --summary all.md";
+    let batch = place.ends(11, line);
+    assert!(
+        batch
+            .last()
+            .starts_with("FAIL seeds=2 passed=0 failed=2 liveness=2 first_failed=1 "),
+        "{}",
+        batch.out
+    );
+    let again = place.ends(0, "replay evidence/seed-2.simtrace");
+    assert!(
+        again.last().starts_with("EQUAL seed=2 recorded=fail "),
+        "{}",
+        again.out
+    );
+    assert_eq!(place.text("evidence/seed-1.plan.toml"), place.text("stuck.toml"));
+    assert!(place.text("evidence/seed-1.html").contains("progress_after_heal"));
+    let repro = "repro: cargo xtask sim --seed 2 --scenario slow.toml --plan stuck.toml";
+    assert!(batch.out.lines().any(|line| line == repro), "{}", batch.out);
+    let summary = place.text("all.md");
+    assert!(
+        summary.contains("| 2 | liveness | progress_after_heal |"),
+        "{summary}"
+    );
+    assert_well_formed(&place.text("junit.xml"), 2);
+}
+
+#[test]
+fn a_plan_of_absurd_numbers_makes_no_run_panic() {
+    let place = Place::new();
+    let plan = "\
+[[steps]]
+at_us = 100000
+action = { link = { from = 1, fault = { reorder_ppm = 4000000000, detour_us = 18446744073709551615, loss_ppm = 4294967295 } } }
+[[steps]]
+at_us = 200000
+action = { link = { from = 2, fault = { extra_latency_us = 18446744073709551615, bytes_per_second = 1 } } }
+[[steps]]
+at_us = 300000
+action = { disk = { node = 0, fault = { stall = { until_ns = 18446744073709551615 } } } }
+[[steps]]
+at_us = 400000
+action = { disk = { node = 1, fault = { slow = { percent = 4294967295 } } } }
+[[steps]]
+at_us = 500000
+action = { clock_step = { node = 2, ms = -9223372036854775808 } }
+[[steps]]
+at_us = 600000
+action = { clock_drift = { node = 2, ppb = 9223372036854775807 } }
+[[steps]]
+at_us = 700000
+action = { slow = { node = 2, percent = 9223372036854775807 } }
+";
+    place.write("absurd.toml", plan);
+    let ended = place.ends(0, "--seeds 1..9 --scenario small.toml --plan absurd.toml");
+    assert!(ended.last().starts_with("PASS seeds=8 "), "{}", ended.out);
+}
+
+/// Checks that `text` is one element, in which every element is closed, and counts its cases.
+fn assert_well_formed(text: &str, cases: usize) {
+    let body = text
+        .strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
+        .expect("it begins as XML does");
+    let mut open = Vec::new();
+    for part in body.split('<').skip(1) {
+        let (tag, rest) = part.split_once('>').expect("every tag is closed");
+        let name = tag
+            .split([' ', '/'])
+            .find(|word| !word.is_empty())
+            .expect("a tag has a name");
+        match (tag.starts_with('/'), tag.ends_with('/')) {
+            (true, _) => assert_eq!(open.pop(), Some(name), "{text}"),
+            (false, false) => open.push(name),
+            (false, true) => {}
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        assert!(
+            !rest.contains('>') && !open.is_empty() || rest.trim().is_empty(),
+            "{text}"
+        );
+    }
+    assert!(open.is_empty(), "{open:?}");
+    assert_eq!(text.matches("<testcase ").count(), cases);
+}
+
+#[test]
+fn a_failing_plan_shrinks_to_its_minimum_which_fails_alike() {
+    let place = Place::new();
+    place.write_stuck_plan();
+    let line = "--seed 1 --scenario slow.toml --plan stuck.toml --shrink --out small";
+    let shrunk = place.ends(11, line);
+    assert!(
+        shrunk.out.contains("shrunk: 5 steps to 2, 3 nodes to 1, in "),
+        "{}",
+        shrunk.out
+    );
+    let plan = Plan::parse(&place.text("small/seed-1.min.toml")).unwrap();
+    let actions: Vec<Action> = plan.steps.into_iter().map(|step| step.action).collect();
+    assert_eq!(actions, [Action::HealAll, Action::Pause { node: 0 }]);
+    let repro = shrunk
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("repro: cargo xtask sim "));
+    let again = place.ends(11, repro.expect("a failure has a repro"));
+    assert!(
+        again
+            .last()
+            .contains(" class=liveness oracle=progress_after_heal "),
+        "{}",
+        again.out
+    );
+    let cut = place.ends(11, "--seed 1 --scenario slow.toml --plan stuck.toml --shrink=1");
+    assert!(cut.out.contains("in 1 runs; the limit ended it"), "{}", cut.out);
+}
+
+#[test]
+fn a_trace_is_shown_as_a_page_and_exported() {
+    let place = Place::new();
+    let run = place.ends(0, "--seed 3 --scenario small.toml --trace L3 --out a");
+    place.ends(0, "view a/seed-3.simtrace -o page.html");
+    let page = place.text("page.html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("block_made"));
+    let lines = place.ends(0, "export a/seed-3.simtrace --ndjson");
+    assert_eq!(lines.json().len().to_string(), run.field("events"));
+    place.ends(0, "export a/seed-3.simtrace --perfetto -o perfetto.json");
+    let value: Value = serde_json::from_slice(&place.read("perfetto.json")).unwrap();
+    assert!(
+        value["traceEvents"]
+            .as_array()
+            .is_some_and(|events| events.len() > 100)
+    );
+    let before = place.read("a/seed-3.simtrace");
+    place.ends(2, "view a/seed-3.simtrace -o a/seed-3.simtrace");
+    assert_eq!(place.read("a/seed-3.simtrace"), before);
+}
+
+#[test]
+fn the_exit_codes_are_in_the_help() {
+    let place = Place::new();
+    let help = place.ends(0, "--help").out;
+    for code in [
+        "10  safety",
+        "14  non-determinism",
+        "17  mismatch",
+        "19  tripwire",
+    ] {
+        assert!(help.contains(code), "{help}");
+    }
+    assert!(
+        !help.contains("perturb-event"),
+        "a switch of tests is not for people"
+    );
+}
