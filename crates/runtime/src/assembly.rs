@@ -22,6 +22,8 @@ pub struct Runtime<S, B>(Arc<Parts<S, B>>);
 #[derive(Debug)]
 struct Parts<S, B> {
     life: Life,
+    /// Held by the call that shuts down.
+    shutdown: tokio::sync::Mutex<()>,
     clock: OsClock,
     network: QuicNetwork,
     storage: S,
@@ -91,6 +93,7 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
             spawner: TokioSpawner::start(handle),
             compute,
             probe: TracingProbe::default(),
+            shutdown: tokio::sync::Mutex::default(),
             life,
         })))
     }
@@ -99,9 +102,13 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
     /// that were called before and closes its stores. Every handle answers `Closed` from the call on. When it returns,
     /// the next incarnation can start on the same folder, and on the same address unless somebody still holds a stream
     /// or a reply of this one.
+    ///
+    /// Every call returns when all is done. Dropping the future leaves the end in force and the rest undone, until the
+    /// next call does it.
     pub async fn shutdown(&self) {
         let parts = &self.0;
         parts.life.end();
+        let _turn = parts.shutdown.lock().await;
         parts.compute.close();
         parts.spawner.cancel().await;
         parts.network.close().await;

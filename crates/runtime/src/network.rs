@@ -168,7 +168,7 @@ impl QuicNetwork {
         self.0.counts.read()
     }
 
-    /// Ends all connections and frees the address. The incarnation is over already.
+    /// Ends all connections and frees the address. The incarnation is over already. Done once, it does nothing.
     pub(crate) async fn close(&self) {
         let shared = &self.0;
         let peers = std::mem::take(&mut *shared.peers.write().unwrap_or_else(PoisonError::into_inner));
@@ -176,17 +176,14 @@ impl QuicNetwork {
         let hubs = std::mem::take(&mut *shared.hubs.write().unwrap_or_else(PoisonError::into_inner));
         hubs.values().for_each(|hub| hub.close());
         shared.connected.send_replace(Arc::default());
-        let endpoint = shared
-            .endpoint
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(endpoint) = endpoint else { return };
+        // It stays here until all is done: when this future is dropped on the way, the next call does it all again.
+        let Some(endpoint) = shared.endpoint() else { return };
         endpoint.close(code::SHUTDOWN, b"");
         // Peers that do not take the farewell notice by themselves.
         drop(tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await);
-        drop(endpoint);
         shared.spawner.cancel().await;
+        drop(endpoint);
+        *shared.endpoint.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -8,7 +8,7 @@ use env::{
 };
 use tempfile::TempDir;
 use testkit::contract::network::Member;
-use testkit::contract::{PATIENCE, soon};
+use testkit::contract::{PATIENCE, poll_once, soon};
 
 use crate::raw::{HELLO, PROTOCOL, Raw, header};
 use crate::scene::{SERVED, connected};
@@ -166,5 +166,22 @@ fn after_the_shutdown_every_handle_answers_closed_and_the_address_is_free() {
         next.env.shutdown().await;
         other.env.shutdown().await;
         drop(node);
+    });
+}
+
+#[test]
+fn a_shutdown_that_was_dropped_is_done_by_the_next_one() {
+    block_on(async {
+        let ([node, other], folders) = pair().await;
+        let mut dropped = Box::pin(node.env.shutdown());
+        assert!(poll_once(&mut dropped).await.is_pending());
+        drop(dropped);
+        // Both of them return when all is done.
+        async { tokio::join!(node.env.shutdown(), node.env.shutdown()) }.await;
+        let mut again = config(1, folders[0].path());
+        again.listen = node.address.address.parse().expect("an address");
+        let next = started(&again);
+        next.env.shutdown().await;
+        other.env.shutdown().await;
     });
 }
