@@ -124,9 +124,11 @@ impl Oracle for OneBlockPerRound {
     }
 }
 
-/// A restarted member knows the last block that it said it had made.
+/// A restarted member knows the last block that it said it had made, and says so before it makes another.
 struct NothingForgotten {
     made: Vec<Option<u64>>,
+    /// Whether the present incarnation knows.
+    knows: Vec<bool>,
     excused: Vec<bool>,
 }
 
@@ -134,6 +136,7 @@ impl NothingForgotten {
     fn new(nodes: usize) -> Self {
         Self {
             made: vec![None; nodes],
+            knows: vec![false; nodes],
             excused: vec![false; nodes],
         }
     }
@@ -143,22 +146,28 @@ impl Oracle for NothingForgotten {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Damaged { node, .. } => self.excused[*node] = true,
-            Fact::Said { node, event, .. } if event.kind == "block_made" => self.made[*node] = Some(event.a),
-            Fact::Said { node, at, event, seq } if event.kind == "recovered" => {
-                let made = self.made[*node];
-                if !self.excused[*node] && made.is_some_and(|made| event.a < made) {
+            Fact::Started { node, .. } => self.knows[*node] = self.made[*node].is_none(),
+            Fact::Said { node, at, event, seq } if matches!(event.kind, "block_made" | "recovered") => {
+                let (node, made) = (*node, self.made[*node]);
+                let recovered = event.kind == "recovered";
+                let forgot = if recovered {
+                    made.is_some_and(|made| event.a < made)
+                } else {
+                    !self.knows[node]
+                };
+                if forgot && !self.excused[node] {
                     return Err(Violation {
                         class: Class::Safety,
                         oracle: "nothing_forgotten",
-                        node: Some(*node),
+                        node: Some(node),
                         at: *at,
                         seq: Some(*seq),
-                        what: format!(
-                            "recovered round {} after making round {}",
-                            event.a,
-                            made.unwrap_or(0)
-                        ),
+                        what: format!("{} of round {}, after making round {made:?}", event.kind, event.a),
                     });
+                }
+                self.knows[node] = true;
+                if !recovered {
+                    self.made[node] = Some(event.a);
                 }
             }
             _ => {}
@@ -232,6 +241,61 @@ impl Oracle for Progress {
                     self.newest
                 ),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an oracle makes of one node's life: `r` starts it, `b` and a round make a block, `k` and a round recover
+    /// one, `d` damages its disk.
+    fn objects(mut oracle: impl Oracle, life: &str) -> bool {
+        life.split(' ').any(|word| {
+            let (deed, round) = word.split_at(1);
+            let (node, at) = (0, VirtualTime::ZERO);
+            let digest = [u8::from(deed == "k"); 32];
+            let event = env::Event {
+                kind: if deed == "k" { "recovered" } else { "block_made" },
+                a: round.parse().unwrap_or(0),
+                b: 0,
+                digest: Some(&digest),
+            };
+            let fact = match deed {
+                "r" => Fact::Started {
+                    node,
+                    incarnation: 1,
+                    at,
+                },
+                "d" => Fact::Damaged {
+                    node,
+                    unnoticed: false,
+                },
+                _ => Fact::Said {
+                    node,
+                    at,
+                    event: &event,
+                    seq: 0,
+                },
+            };
+            oracle.observe(&fact).is_err()
+        })
+    }
+
+    #[test]
+    fn a_restarted_member_has_to_know_what_it_made() {
+        for (life, expected) in [
+            ("r b0 b1 b2", false),
+            ("r b0 b1 r k1 b2", false),
+            ("r b0 b1 r k2 b3", false),
+            ("r r b0", false),
+            ("r b0 b1 r k0", true),
+            ("r b0 b1 r b2", true),
+            ("r b0 b1 r k1 b2 r b3", true),
+            ("r b0 b1 d r b2 r k0", false),
+        ] {
+            assert_eq!(objects(NothingForgotten::new(1), life), expected, "{life}");
         }
     }
 }

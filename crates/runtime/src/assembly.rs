@@ -13,7 +13,7 @@ use crate::life::Life;
 use crate::network::{NetworkStartError, QuicNetwork};
 use crate::probe::TracingProbe;
 use crate::spawn::TokioSpawner;
-use crate::storage::{Disk, Engine};
+use crate::storage::{Disk, Engine, make_folder};
 
 /// What one incarnation of a node has of the world. Clones are handles on the same incarnation.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Runtime<S, B>(Arc<Parts<S, B>>);
 #[derive(Debug)]
 struct Parts<S, B> {
     life: Life,
+    /// Held by the call that shuts down.
+    shutdown: tokio::sync::Mutex<()>,
     clock: OsClock,
     network: QuicNetwork,
     storage: S,
@@ -73,7 +75,7 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
             path: config.data.clone(),
             source,
         };
-        std::fs::create_dir_all(&config.data).map_err(data)?;
+        make_folder(&config.data).map_err(data)?;
         let compute = ComputePool::start(config.compute_threads.get(), config.compute_queue, life.clone())
             .map_err(|error| StartError::Threads {
                 detail: error.to_string(),
@@ -91,16 +93,22 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
             spawner: TokioSpawner::start(handle),
             compute,
             probe: TracingProbe::default(),
+            shutdown: tokio::sync::Mutex::default(),
             life,
         })))
     }
 
     /// Ends the incarnation: cancels its tasks, closes its connections with a word to the peers, applies the writes
     /// that were called before and closes its stores. Every handle answers `Closed` from the call on. When it returns,
-    /// the next incarnation can start on the same address and folder.
+    /// the next incarnation can start on the same folder, and on the same address unless somebody still holds a stream
+    /// or a reply of this one.
+    ///
+    /// Every call returns when all is done. Dropping the future leaves the end in force and the rest undone, until the
+    /// next call does it.
     pub async fn shutdown(&self) {
         let parts = &self.0;
         parts.life.end();
+        let _turn = parts.shutdown.lock().await;
         parts.compute.close();
         parts.spawner.cancel().await;
         parts.network.close().await;

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 use std::{fmt, path::PathBuf};
 
+use tokio::sync::Semaphore;
+
 /// Everything that [`Runtime::start`](crate::Runtime::start) needs to know.
 #[derive(Clone)]
 pub struct Config {
@@ -52,14 +54,26 @@ impl Config {
             });
         }
         let network = &self.network;
+        let threads = self.compute_threads.get();
         for (name, value) in [
+            // A semaphore counts what runs and what waits.
+            (
+                "compute_queue",
+                self.compute_queue > Semaphore::MAX_PERMITS.saturating_sub(threads),
+            ),
             ("network.streams", network.streams == 0),
             ("network.stream_window", network.stream_window == 0),
             ("network.peer_window", network.peer_window < network.stream_window),
-            ("network.handshakes", network.handshakes == 0),
+            (
+                "network.handshakes",
+                !(1..=Semaphore::MAX_PERMITS).contains(&network.handshakes),
+            ),
             ("network.handshake", network.handshake.is_zero()),
             ("network.stall", network.stall.is_zero()),
-            ("network.idle", network.idle <= network.keep_alive * 2),
+            (
+                "network.idle",
+                network.idle <= network.keep_alive.saturating_mul(2),
+            ),
             (
                 "network.backoff",
                 network.backoff.0.is_zero() || network.backoff.0 > network.backoff.1,
@@ -166,10 +180,88 @@ pub enum ConfigError {
         /// Its length.
         bytes: usize,
     },
-    /// A bound is zero or contradicts another.
-    #[error("`{name}` is zero or contradicts another bound")]
+    /// A bound is zero, too large to count up to, or contradicts another.
+    #[error("`{name}` is zero, too large or contradicts another bound")]
     Bound {
         /// Which one.
         name: &'static str,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Config::new([1; 32], listen, b"chain".to_vec(), PathBuf::from("data"))
+    }
+
+    #[test]
+    fn the_usual_bounds_agree() {
+        assert_eq!(config().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_bound_that_no_node_can_run_with_is_named() {
+        type Spoil = fn(&mut Config);
+        let table: [(&str, Spoil); 15] = [
+            ("compute_queue", |config| config.compute_queue = usize::MAX),
+            ("network.streams", |config| config.network.streams = 0),
+            ("network.stream_window", |config| config.network.stream_window = 0),
+            ("network.peer_window", |config| {
+                config.network.peer_window = (8 << 20) - 1
+            }),
+            ("network.handshakes", |config| config.network.handshakes = 0),
+            ("network.handshakes", |config| {
+                config.network.handshakes = usize::MAX
+            }),
+            ("network.handshake", |config| {
+                config.network.handshake = Duration::ZERO
+            }),
+            ("network.stall", |config| config.network.stall = Duration::ZERO),
+            ("network.idle", |config| {
+                config.network.idle = Duration::from_secs(4)
+            }),
+            ("network.idle", |config| config.network.keep_alive = Duration::MAX),
+            ("network.backoff", |config| {
+                config.network.backoff.0 = Duration::ZERO
+            }),
+            ("network.backoff", |config| {
+                config.network.backoff.1 = Duration::ZERO
+            }),
+            ("network.backoff", |config| {
+                config.network.backoff.0 = Duration::MAX
+            }),
+            ("store.queued_bytes", |config| config.store.queued_bytes = 0),
+            ("store.unsynced_bytes", |config| config.store.unsynced_bytes = 0),
+        ];
+        for (name, spoil) in table {
+            let mut config = config();
+            spoil(&mut config);
+            assert_eq!(config.check(), Err(ConfigError::Bound { name }));
+        }
+    }
+
+    #[test]
+    fn a_chain_id_is_neither_empty_nor_longer_than_its_field() {
+        for (bytes, sound) in [(0, false), (1, true), (MAX_CHAIN, true), (MAX_CHAIN + 1, false)] {
+            let mut config = config();
+            config.chain = vec![7; bytes];
+            let expected = if sound {
+                Ok(())
+            } else {
+                Err(ConfigError::Chain { bytes })
+            };
+            assert_eq!(config.check(), expected);
+        }
+    }
+
+    #[test]
+    fn the_seed_of_the_key_is_not_printed() {
+        let mut config = config();
+        config.key_seed = [0xab; 32];
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("171") && !printed.contains("ab"), "{printed}");
+    }
 }

@@ -7,11 +7,14 @@
 //! What a peer can make this node hold, per channel: `queue` messages, twice `concurrency` requests and streams, and
 //! [`NetworkLimits::peer_window`] bytes that nobody has read yet over all of them.
 //!
-//! Modules in reading order: `identity` (keys and TLS), `wire` (frames), `peer` (connections of one peer, messages out),
+//! Modules in reading order: `identity` (keys and TLS), `wire` and `frames` (what is sent), `peer` (connections of one peer, messages out),
 //! `dial` (connecting), `serve` (streams in), `hub` (listeners), `request`, `stream`, `fault` (what goes wrong).
 
 mod dial;
 mod fault;
+mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hub;
 mod identity;
 mod peer;
@@ -21,19 +24,22 @@ mod stream;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use env::sync::watch;
-use env::{Channel, Network, NetworkError, PeerAddress};
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use env::{Channel, Network, NetworkError, PeerAddress, Scope, Spawner};
+use quinn::{AsyncTimer, AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use tokio::runtime::Handle;
 use types::PeerId;
 
 use crate::config::{Config, NetworkLimits};
 use crate::life::Life;
+use crate::spawn::{TaskScope, TokioSpawner};
 use fault::Counts;
 use hub::Hub;
 use identity::Identity;
@@ -56,10 +62,13 @@ pub struct QuicNetwork(Arc<Shared>);
 /// What all parts of the network of one node share.
 struct Shared {
     identity: Identity,
-    endpoint: Endpoint,
+    /// `None` once the network is closed: handles may live on, and the address is free.
+    endpoint: RwLock<Option<Endpoint>>,
     transport: Arc<TransportConfig>,
     limits: NetworkLimits,
-    handle: Handle,
+    spawner: TokioSpawner,
+    /// Everything that runs for the network, quinn's own tasks too.
+    tasks: Arc<TaskScope>,
     life: Life,
     peers: RwLock<BTreeMap<PeerId, Arc<Peer>>>,
     hubs: RwLock<BTreeMap<u16, Arc<Hub>>>,
@@ -82,7 +91,7 @@ pub enum NetworkStartError {
         /// The address.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -96,8 +105,8 @@ impl QuicNetwork {
         let limits = config.network.clone();
         let transport = Arc::new(transport(&limits));
         let address = config.listen;
-        let socket = std::net::UdpSocket::bind(address)
-            .map_err(|source| NetworkStartError::Listen { address, source })?;
+        let socket =
+            UdpSocket::bind(address).map_err(|source| NetworkStartError::Listen { address, source })?;
         // The verifier asks for the list at each handshake, and the list comes to be after the verifier.
         let list: Arc<std::sync::OnceLock<Weak<Shared>>> = Arc::default();
         let asked = Arc::clone(&list);
@@ -111,18 +120,21 @@ impl QuicNetwork {
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
         server.transport_config(Arc::clone(&transport));
         server.max_incoming(limits.handshakes);
+        let spawner = TokioSpawner::start(handle.clone());
+        let tasks = Arc::new(spawner.scope("network"));
         let endpoint = {
             let _tokio = handle.enter();
-            let quinn_runtime = Arc::new(quinn::TokioRuntime);
+            let quinn_runtime = Arc::new(QuinnRuntime(Arc::clone(&tasks)));
             Endpoint::new(EndpointConfig::default(), Some(server), socket, quinn_runtime)
                 .map_err(|source| NetworkStartError::Listen { address, source })?
         };
         let shared = Arc::new(Shared {
             identity,
-            endpoint,
+            endpoint: RwLock::new(Some(endpoint.clone())),
             transport,
             limits,
-            handle: handle.clone(),
+            spawner,
+            tasks,
             life: life.clone(),
             peers: RwLock::default(),
             hubs: RwLock::default(),
@@ -131,16 +143,19 @@ impl QuicNetwork {
         });
         // The cell is fresh, so this is its first value.
         drop(list.set(Arc::downgrade(&shared)));
-        handle.spawn(dial::accept(Arc::clone(&shared)));
+        shared.start("accept", dial::accept(Arc::clone(&shared), endpoint));
         Ok(Self(shared))
     }
 
     /// The address that this node listens on, with the port that the system chose if none was asked for.
     ///
     /// # Errors
-    /// [`std::io::Error`] when the socket is gone.
-    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
-        self.0.endpoint.local_addr()
+    /// [`io::Error`] when the socket is gone.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self.0.endpoint() {
+            Some(endpoint) => endpoint.local_addr(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Why the last attempt to connect to `peer` failed; `None` when it did not, or when there was none.
@@ -153,7 +168,7 @@ impl QuicNetwork {
         self.0.counts.read()
     }
 
-    /// Ends all connections. The incarnation is over already.
+    /// Ends all connections and frees the address. The incarnation is over already. Done once, it does nothing.
     pub(crate) async fn close(&self) {
         let shared = &self.0;
         let peers = std::mem::take(&mut *shared.peers.write().unwrap_or_else(PoisonError::into_inner));
@@ -161,9 +176,39 @@ impl QuicNetwork {
         let hubs = std::mem::take(&mut *shared.hubs.write().unwrap_or_else(PoisonError::into_inner));
         hubs.values().for_each(|hub| hub.close());
         shared.connected.send_replace(Arc::default());
-        shared.endpoint.close(code::SHUTDOWN, b"");
+        // It stays here until all is done: when this future is dropped on the way, the next call does it all again.
+        let Some(endpoint) = shared.endpoint() else { return };
+        endpoint.close(code::SHUTDOWN, b"");
         // Peers that do not take the farewell notice by themselves.
-        drop(tokio::time::timeout(FAREWELL, shared.endpoint.wait_idle()).await);
+        drop(tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await);
+        shared.spawner.cancel().await;
+        drop(endpoint);
+        *shared.endpoint.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Quinn on tokio, with its tasks where ours are: a connection that has been closed lives on for seconds, and the
+/// address of an ended incarnation is wanted sooner.
+#[derive(Debug)]
+struct QuinnRuntime(Arc<TaskScope>);
+
+impl quinn::Runtime for QuinnRuntime {
+    #[expect(clippy::disallowed_types, reason = "the type is quinn's")]
+    fn new_timer(&self, at: std::time::Instant) -> Pin<Box<dyn AsyncTimer>> {
+        quinn::TokioRuntime.new_timer(at)
+    }
+
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        drop(self.0.spawn("quic", future));
+    }
+
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        quinn::TokioRuntime.wrap_udp_socket(socket)
+    }
+
+    #[expect(clippy::disallowed_types, reason = "the type is quinn's")]
+    fn now(&self) -> std::time::Instant {
+        quinn::TokioRuntime.now()
     }
 }
 
@@ -183,6 +228,18 @@ fn transport(limits: &NetworkLimits) -> TransportConfig {
 }
 
 impl Shared {
+    /// Runs `task` until it ends or the network closes.
+    fn start(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tasks.spawn(label, task));
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
         self.peers
             .read()
@@ -218,19 +275,20 @@ impl Shared {
         }
     }
 
-    /// Brings `connected` up to date with what `peer` has.
-    fn note_connected(&self, peer: &Peer) {
+    /// Brings `connected` up to date with what the peer has. It may have been taken off the list, or on it again, since
+    /// the connection that this is about was made.
+    fn note_connected(&self, id: PeerId) {
         self.connected.send_if_modified(|connected| {
             // Read in here, so that of two notes on one peer the later one sees the later state.
-            let stands = peer.current.borrow().is_some();
-            if connected.contains(&peer.id) == stands {
+            let stands = self.peer(id).is_some_and(|peer| peer.current.borrow().is_some());
+            if connected.contains(&id) == stands {
                 return false;
             }
             let connected = Arc::make_mut(connected);
             if stands {
-                connected.insert(peer.id)
+                connected.insert(id)
             } else {
-                connected.remove(&peer.id)
+                connected.remove(&id)
             }
         });
     }
@@ -255,13 +313,14 @@ impl Network for QuicNetwork {
 
     fn set_peers(&self, peers: Vec<PeerAddress>) {
         let shared = &self.0;
-        if shared.life.is_over() {
-            return;
-        }
         let mut wanted: BTreeMap<_, _> = peers.into_iter().map(|peer| (peer.id, peer.address)).collect();
         wanted.remove(&self.id());
         let removed: Vec<_> = {
             let mut listed = shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+            // Under the lock, so that the end of the incarnation finds every peer.
+            if shared.life.is_over() {
+                return;
+            }
             let removed = listed
                 .extract_if(.., |id, _| !wanted.contains_key(id))
                 .map(|(_, peer)| peer)
@@ -274,10 +333,8 @@ impl Network for QuicNetwork {
                         changed
                     });
                 } else {
-                    let peer = Arc::new(Peer::new(self.id(), id, address, shared.handle.clone()));
-                    shared
-                        .handle
-                        .spawn(dial::keep(Arc::clone(shared), Arc::clone(&peer)));
+                    let peer = Arc::new(Peer::new(self.id(), id, address, Arc::clone(&shared.tasks)));
+                    shared.start("keep", dial::keep(Arc::clone(shared), Arc::clone(&peer)));
                     listed.insert(id, peer);
                 }
             }
@@ -285,7 +342,7 @@ impl Network for QuicNetwork {
         };
         for peer in removed {
             peer.unlist(code::REMOVED);
-            shared.note_connected(&peer);
+            shared.note_connected(peer.id);
             let hubs: Vec<_> = shared
                 .hubs
                 .read()

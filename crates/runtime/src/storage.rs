@@ -3,6 +3,22 @@
 //! What the contract promises is made here once for both engines: the order of batches, the shared barrier, the state
 //! after a failure, families, locks, and the end of the incarnation. An engine applies groups and reads.
 //!
+//! Where the engines differ, within the contract:
+//!
+//! | | redb | RocksDB |
+//! |---|---|---|
+//! | on disk | one file, a copy-on-write tree | a folder: a log, sorted tables, a column family per family |
+//! | a buffered batch | is in the memory of this process until a barrier | is in the log, as the system writes it back |
+//! | a killed process keeps | the batches up to the last barrier | every batch that was applied |
+//! | lost power keeps | the batches up to the last barrier | those, and what the system had written behind them |
+//! | a barrier costs | one sync of the changed pages | one sync of the end of the log |
+//! | checksums | of pages when the file is opened, of each value when it is read | of each block when it is read |
+//!
+//! When power is lost, a disk may have written the end of RocksDB's log out of order. A record that is cut short at the
+//! very end is dropped, for it was never answered. Damage before that could as well be rot of what a barrier covered,
+//! and nothing on the disk tells them apart; so the store says `Corrupt`, and the node gets its state from its peers,
+//! which is safer for a validator than to forget what it has signed.
+//!
 //! Modules in reading order: `engine` (what an engine is), `writer` (the queue and its thread), `store` (handles),
 //! `redb_engine`, `rocks_engine`.
 
@@ -15,8 +31,10 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use env::sync::watch;
@@ -66,6 +84,20 @@ enum Stage {
     Closing,
     /// The files are closed.
     Closed,
+}
+
+/// Makes a folder, with those above it, so that a crash does not take it away again with all that is in it: the name
+/// of a folder is on the disk once the folder above is.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let made: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(path)?;
+    for folder in made {
+        match folder.parent() {
+            Some(above) if above != Path::new("") => File::open(above)?.sync_all()?,
+            _ => File::open(".")?.sync_all()?,
+        }
+    }
+    Ok(())
 }
 
 impl<E: Engine> Disk<E> {

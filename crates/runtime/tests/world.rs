@@ -7,10 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use env::{Env, Network, PeerAddress};
+use env::{Env, Family, Network, PeerAddress, Storage, StorageError};
 use runtime::storage::{Disk, Engine, Redb};
 use runtime::{Config, NoBlobs, Runtime};
 use tempfile::TempDir;
+use testkit::contract::PATIENCE;
 use testkit::contract::network::Member;
 use testkit::contract::storage::Machine;
 
@@ -26,14 +27,28 @@ pub fn config(node: u8, data: &Path) -> Config {
     config
 }
 
-/// Runs `case` on a tokio runtime of its own.
+/// Runs `case` on a tokio runtime of its own. Only a case that hangs gets to the limit.
 pub fn block_on<F: Future>(case: F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("tokio starts")
-        .block_on(case)
+        .block_on(async { tokio::time::timeout(4 * PATIENCE, case).await })
+        .expect("the case ends")
+}
+
+/// Starts a node over the stores in `folder` and opens its store `store`.
+pub async fn open_store<E: Engine>(
+    folder: &Path,
+    families: &[Family],
+) -> (
+    Runtime<Disk<E>, NoBlobs>,
+    Result<<Disk<E> as Storage>::Store, StorageError>,
+) {
+    let env = Runtime::<Disk<E>, _>::start(&config(1, folder), NoBlobs).expect("the environment starts");
+    let store = env.storage().open("store", families).await;
+    (env, store)
 }
 
 /// Runs `case` with one environment.

@@ -10,7 +10,7 @@ use env::{
 use sim::kernel::Madsim;
 use sim::lab::Stage;
 use sim::network::LinkFault;
-use sim::plan::{Action, Direction};
+use sim::plan::{Action, Direction, Step};
 use sim::trace::Kind;
 
 use crate::{CHANNEL, LATENCY, connect, connected, crossing, lab, message_within, play, send, took};
@@ -441,4 +441,24 @@ pub fn a_reset_breaks_what_stands_at_both_ends() {
         assert_eq!((connected(&stage, 0), connected(&stage, 1)), (1, 1));
         assert_eq!(crossing(&stage, &mut listeners[1], 0, 1, b"again").await, LATENCY);
     });
+}
+
+#[test]
+fn steps_of_one_instant_come_in_their_order() {
+    let mut lab = lab(2);
+    lab.steps = (1..=20)
+        .map(|millis| {
+            let fault = LinkFault {
+                extra_latency_us: millis * 1_000,
+                ..LinkFault::default()
+            };
+            Step::new(5_000, link(0, 1, fault))
+        })
+        .collect();
+    let played = lab.run::<Madsim, _, _, _>(|stage| async move {
+        let mut listeners = connect(&stage, 2).await;
+        stage.wait(Duration::from_secs(6)).await;
+        crossing(&stage, &mut listeners[1], 0, 1, b"message").await
+    });
+    assert_eq!(played.value, LATENCY * 21, "the last one stands");
 }

@@ -104,6 +104,44 @@ pub fn a_crash_drops_the_tasks_and_closes_the_handles() {
     });
 }
 
+/// Writes and sends when it is dropped.
+struct LastWords {
+    env: SimEnv,
+    store: <<SimEnv as Env>::Storage as Storage>::Store,
+    to: types::PeerId,
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        drop(self.store.write(put(b"last words"), Durability::Synced));
+        // Whether it is refused is what the test finds out at the other end.
+        drop(self.env.network().send(self.to, CHANNEL, Bytes::new()));
+    }
+}
+
+#[test]
+fn no_destructor_of_a_dead_node_reaches_a_device() {
+    play(2, |mut stage| async move {
+        let mut listeners = connect(&stage, 2).await;
+        let words = LastWords {
+            env: stage.env(0).clone(),
+            store: open(stage.env(0)).await,
+            to: stage.address(1).id,
+        };
+        let scope = stage.env(0).spawner().scope("speaks");
+        drop(scope.spawn("speaks", async move {
+            let _words = words;
+            pending::<()>().await;
+        }));
+        stage.wait(LATENCY).await;
+        stage.crash(0, Survivors::Everything).await;
+        let heard = message_within(&stage, &mut listeners[1], Duration::from_secs(30)).await;
+        assert_eq!(heard, None);
+        stage.restart(0).await;
+        assert_eq!(open(stage.env(0)).await.get(ONE, b"last words").await, Ok(None));
+    });
+}
+
 #[test]
 pub fn a_crash_leaves_what_it_says() {
     let left = |survivors: Survivors, seed: u64| {

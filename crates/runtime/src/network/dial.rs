@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use env::Entropy;
 use env::sync::watch;
-use quinn::{Connection, Incoming};
+use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::Semaphore;
 
 use super::Shared;
@@ -39,16 +39,25 @@ async fn dial_again(shared: &Arc<Shared>, peer: &Arc<Peer>) {
         }
         let to = address.borrow_and_update().clone();
         match dial(shared, peer, &to).await {
-            Ok(()) => pause = first,
+            Ok(()) => {
+                let connected_at = tokio::time::Instant::now();
+                // The sender lives in `peer`, so the wait ends by the value only.
+                drop(current.wait_for(Option::is_none).await);
+                if connected_at.elapsed() >= longest {
+                    pause = first;
+                    continue;
+                }
+                // Who lets us in and shows us out again does not get a new handshake at once.
+            }
             Err(fault) => {
                 tracing::debug!(peer = %peer.id, address = to, %fault, "no connection");
                 peer.note(Some(fault));
-                env::select! {
-                    _ = address.changed() => pause = first,
-                    connected = connected_within(&mut current, jittered(pause)) => {
-                        pause = if connected { first } else { longest.min(pause * 2) };
-                    }
-                }
+            }
+        }
+        env::select! {
+            _ = address.changed() => pause = first,
+            connected = connected_within(&mut current, jittered(pause)) => {
+                pause = if connected { first } else { longest.min(pause.saturating_mul(2)) };
             }
         }
     }
@@ -70,8 +79,11 @@ fn jittered(pause: Duration) -> Duration {
 /// One attempt.
 async fn dial(shared: &Arc<Shared>, peer: &Arc<Peer>, to: &str) -> Result<(), Fault> {
     let attempt = async {
-        let address = resolve(shared, to).await?;
         let broken = |detail: String| Fault::Broken { detail };
+        let endpoint = shared
+            .endpoint()
+            .ok_or_else(|| broken("the node shuts down".into()))?;
+        let address = resolve(&endpoint, to).await?;
         let tls = shared
             .identity
             .client(peer.id)
@@ -79,8 +91,7 @@ async fn dial(shared: &Arc<Shared>, peer: &Arc<Peer>, to: &str) -> Result<(), Fa
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
         config.transport_config(Arc::clone(&shared.transport));
         // The name is not looked at: the key is the name.
-        let connecting = shared
-            .endpoint
+        let connecting = endpoint
             .connect_with(config, address, "soma")
             .map_err(|error| broken(error.to_string()))?;
         let connection = connecting.await?;
@@ -103,13 +114,13 @@ async fn dial(shared: &Arc<Shared>, peer: &Arc<Peer>, to: &str) -> Result<(), Fa
     Ok(())
 }
 
-async fn resolve(shared: &Shared, address: &str) -> Result<SocketAddr, Fault> {
+async fn resolve(endpoint: &Endpoint, address: &str) -> Result<SocketAddr, Fault> {
     let found = tokio::net::lookup_host(address)
         .await
         .map_err(|error| Fault::Address {
             detail: error.to_string(),
         })?;
-    let ours = shared.endpoint.local_addr().map_err(|error| Fault::Address {
+    let ours = endpoint.local_addr().map_err(|error| Fault::Address {
         detail: error.to_string(),
     })?;
     let mut fitting = found.filter(|found| found.is_ipv4() == ours.is_ipv4());
@@ -119,12 +130,12 @@ async fn resolve(shared: &Shared, address: &str) -> Result<SocketAddr, Fault> {
 }
 
 /// Takes in whoever dials, is on the list and belongs to the chain.
-pub(super) async fn accept(shared: Arc<Shared>) {
+pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
     let places = Arc::new(Semaphore::new(shared.limits.handshakes));
     loop {
         let incoming = env::select! {
             () = shared.life.over() => return,
-            incoming = shared.endpoint.accept() => incoming,
+            incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
@@ -138,7 +149,7 @@ pub(super) async fn accept(shared: Arc<Shared>) {
             continue;
         }
         let worker = Arc::clone(&shared);
-        shared.handle.spawn(async move {
+        shared.start("welcome", async move {
             let _place = place;
             if let Err(fault) = welcome(&worker, incoming).await {
                 Counts::add(&worker.counts.handshakes);
@@ -185,13 +196,13 @@ fn take_into_use(shared: &Arc<Shared>, peer: &Arc<Peer>, connection: Connection,
         return;
     }
     peer.note(None);
-    shared.note_connected(peer);
+    shared.note_connected(peer.id);
     tracing::debug!(peer = %peer.id, ours, "connected");
     let (shared, peer) = (Arc::clone(shared), Arc::clone(peer));
-    shared.handle.clone().spawn(async move {
+    Arc::clone(&shared).start("serve", async move {
         let reason = super::serve::serve(&shared, &peer, &connection).await;
         tracing::debug!(peer = %peer.id, %reason, "disconnected");
         peer.remove(&connection);
-        shared.note_connected(&peer);
+        shared.note_connected(peer.id);
     });
 }

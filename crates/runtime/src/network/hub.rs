@@ -7,6 +7,7 @@ use env::{Channel, Inbound, Listener, NetworkError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use types::PeerId;
 
+use super::peer::Peer;
 use super::{QuicReply, QuicStream, Shared};
 
 type Arrival = Inbound<QuicStream, QuicReply>;
@@ -86,13 +87,14 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bounds of `peer` here; `None` once the listener is gone.
-    pub(super) fn gate(&self, peer: PeerId) -> Option<Arc<Gate>> {
+    /// The bounds of `peer` here; `None` once the listener is gone, or the peer from the list.
+    pub(super) fn gate(&self, peer: &Peer) -> Option<Arc<Gate>> {
         let mut state = self.lock();
-        if state.closed {
+        // A peer is taken off the list before it is forgotten here, so what is made here now will be forgotten.
+        if state.closed || peer.listed.is_over() {
             return None;
         }
-        let waiting = state.peers.entry(peer).or_insert_with(|| Waiting {
+        let waiting = state.peers.entry(peer.id).or_insert_with(|| Waiting {
             gate: Arc::new(Gate::new(&self.channel)),
             arrivals: VecDeque::new(),
         });

@@ -29,7 +29,7 @@ const PKCS8_PREFIX: [u8; 16] = [
 pub(super) struct Identity {
     pub(super) id: PeerId,
     key: PrivateKeyDer<'static>,
-    certificate: CertificateDer<'static>,
+    pub(super) certificate: CertificateDer<'static>,
     provider: Arc<CryptoProvider>,
     protocol: Vec<u8>,
 }
@@ -114,7 +114,7 @@ pub(super) fn peer_of(connection: &quinn::Connection) -> Option<(PeerId, Incarna
 }
 
 /// The key and the incarnation that a certificate names.
-fn read(certificate: &CertificateDer<'_>) -> Result<(PeerId, Incarnation), Error> {
+pub(super) fn read(certificate: &CertificateDer<'_>) -> Result<(PeerId, Incarnation), Error> {
     let malformed = || Error::InvalidCertificate(CertificateError::BadEncoding);
     let (rest, certificate) = x509_parser::parse_x509_certificate(certificate).map_err(|_| malformed())?;
     let key = &certificate.tbs_certificate.subject_pki;

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use env::sync::watch;
-use env::{Channel, NetworkError};
+use env::{Channel, NetworkError, Scope};
 use quinn::{Connection, SendStream};
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use types::PeerId;
 
@@ -16,6 +15,7 @@ use super::fault::Fault;
 use super::identity::Incarnation;
 use super::wire::{Header, Kind, code, put_frame};
 use crate::life::Life;
+use crate::spawn::TaskScope;
 
 /// How long a connection that lost against another one is kept for what is still in flight on it.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub(super) struct Peer {
     links: Mutex<Links>,
     /// The connection that new work goes out on.
     pub(super) current: watch::Sender<Option<Connection>>,
-    handle: Handle,
+    tasks: Arc<TaskScope>,
     outboxes: Mutex<BTreeMap<u16, mpsc::Sender<Bytes>>>,
     permits: Mutex<BTreeMap<u16, Permits>>,
     fault: Mutex<Option<Fault>>,
@@ -67,7 +67,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Peer {
-    pub(super) fn new(own: PeerId, id: PeerId, address: String, handle: Handle) -> Self {
+    pub(super) fn new(own: PeerId, id: PeerId, address: String, tasks: Arc<TaskScope>) -> Self {
         Self {
             id,
             theirs_wins: id < own,
@@ -75,7 +75,7 @@ impl Peer {
             listed: Life::new(),
             links: Mutex::default(),
             current: watch::Sender::new(None),
-            handle,
+            tasks,
             outboxes: Mutex::default(),
             permits: Mutex::default(),
             fault: Mutex::new(None),
@@ -131,12 +131,12 @@ impl Peer {
                 &theirs.connection
             }
             .clone();
-            self.handle.spawn(async move {
+            drop(self.tasks.spawn("loser", async move {
                 // Closing it later lets what is in flight on it arrive.
                 if tokio::time::timeout(GRACE, loser.closed()).await.is_err() {
                     loser.close(code::DUPLICATE, b"the lower key's connection is kept");
                 }
-            });
+            }));
         }
         true
     }
@@ -218,7 +218,10 @@ impl Peer {
         let outbox = outboxes.entry(channel.id).or_insert_with(|| {
             let queue = usize::try_from(channel.queue.max(1)).unwrap_or(usize::MAX);
             let (outbox, messages) = mpsc::channel(queue.min(Semaphore::MAX_PERMITS));
-            self.handle.spawn(pump(Arc::clone(self), *channel, messages));
+            drop(
+                self.tasks
+                    .spawn("messages", pump(Arc::clone(self), *channel, messages)),
+            );
             outbox
         });
         outbox.try_send(message).map_err(|error| match error {

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use types::PeerId;
 
 use super::Shared;
+use super::fault::Counts;
 use super::peer::Peer;
 use super::stream::check_size;
 use super::wire::{FrameReader, Header, Kind, ReadFault, code, put_frame};
@@ -101,13 +102,18 @@ pub(super) async fn ask(
             }),
             Err(ReadFault::TooLarge(bytes)) => {
                 reader.stop(code::TOO_LARGE);
+                Counts::add(&shared.counts.too_large);
                 Err(NetworkError::TooLarge {
                     channel: channel.label,
                     bytes: bytes.into(),
                     limit: channel.max_frame,
                 })
             }
-            Ok(None) | Err(_) => Err(NetworkError::Reset { peer: id }),
+            Ok(None) | Err(ReadFault::Malformed) => {
+                Counts::add(&shared.counts.malformed);
+                Err(NetworkError::Reset { peer: id })
+            }
+            Err(ReadFault::Reset(_) | ReadFault::Lost) => Err(NetworkError::Reset { peer: id }),
         }
     };
     match tokio::time::timeout(limit, exchange).await {
@@ -178,7 +184,7 @@ impl Reply for QuicReply {
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_pending()
         {
-            shared.handle.spawn(write);
+            shared.start("reply", write);
         }
         Ok(())
     }

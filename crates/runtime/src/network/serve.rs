@@ -57,7 +57,7 @@ async fn run(shared: &Shared, work: impl Future<Output = ()> + Send + 'static) {
     let mut work = Box::pin(work);
     let first = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut work).poll(context))).await;
     if first.is_pending() {
-        shared.handle.spawn(work);
+        shared.start("arrival", work);
     }
 }
 
@@ -114,15 +114,15 @@ async fn read_messages(shared: &Shared, peer: &Peer, reader: &mut FrameReader) -
             .acquire_owned()
             .await
             .map_err(|_| Rejection::Refused)?;
-        match reader.frame(hub.channel.max_frame).await? {
-            Some(body) => hub.push(
-                peer.id,
-                &gate,
-                Inbound::Message { from: peer.id, body },
-                Some(place),
-            ),
-            None => return Ok(()),
+        if !reader.begun().await? {
+            return Ok(());
         }
+        let body = tokio::time::timeout(shared.limits.stall, reader.frame(hub.channel.max_frame))
+            .await
+            .map_err(|_| Rejection::Stalled)??
+            .ok_or(ReadFault::Malformed)?;
+        let arrival = Inbound::Message { from: peer.id, body };
+        hub.push(peer.id, &gate, arrival, Some(place));
     }
 }
 
@@ -186,7 +186,7 @@ async fn begin(shared: &Shared, peer: &Peer, reader: &mut FrameReader) -> Result
 /// The listener of the header's channel, and the peer's bounds there.
 fn gate(shared: &Shared, peer: &Peer, header: Header) -> Result<(Arc<Hub>, Arc<Gate>), Rejection> {
     let hub = shared.hub(header.channel).ok_or(Rejection::Refused)?;
-    let gate = hub.gate(peer.id).ok_or(Rejection::Refused)?;
+    let gate = hub.gate(peer).ok_or(Rejection::Refused)?;
     Ok((hub, gate))
 }
 

@@ -1,15 +1,15 @@
 //! Streams: a task writes what is queued, the receiver reads what has come.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use env::{Channel, NetworkError, Stream, StreamReceiver, StreamSender};
 use quinn::SendStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use types::PeerId;
 
 use super::Shared;
+use super::fault::Counts;
 use super::request::Outgoing;
 use super::wire::{FrameReader, ReadFault, code, put_frame};
 
@@ -28,7 +28,8 @@ pub struct QuicStream {
 pub struct QuicSender {
     end: End,
     queue: mpsc::Sender<Bytes>,
-    finished: Arc<AtomicBool>,
+    /// Says that the direction is complete; dropped before that, that it is to be reset.
+    finish: oneshot::Sender<Place>,
 }
 
 /// The receiving half.
@@ -45,9 +46,11 @@ struct End {
     shared: Arc<Shared>,
     peer: PeerId,
     channel: Channel,
-    /// The stream's place, free when both halves are gone.
-    _place: Arc<OwnedSemaphorePermit>,
+    place: Place,
 }
+
+/// The stream's place, free when both halves are gone and what they finished has been written.
+type Place = Arc<OwnedSemaphorePermit>;
 
 impl End {
     fn reset(&self) -> NetworkError {
@@ -86,61 +89,68 @@ impl QuicStream {
             shared: Arc::clone(shared),
             peer,
             channel,
-            _place: Arc::new(place),
+            place: Arc::new(place),
         };
         let room = usize::try_from(channel.queue.max(1))
             .unwrap_or(usize::MAX)
             .min(Semaphore::MAX_PERMITS);
         let (queue, frames) = mpsc::channel(room);
-        let finished = Arc::new(AtomicBool::new(false));
-        shared.handle.spawn(pump(
-            Outgoing::new(send, code::DROPPED),
-            frames,
-            first,
-            Arc::clone(&finished),
-            room.min(BATCH),
-        ));
+        let (finish, finished) = oneshot::channel();
+        let outgoing = Outgoing::new(send, code::DROPPED);
+        shared.start("stream", pump(outgoing, frames, first, finished, room.min(BATCH)));
         let receiver = QuicReceiver {
             end: end.clone(),
             reader,
             ended: None,
         };
         Self {
-            sender: QuicSender { end, queue, finished },
+            sender: QuicSender { end, queue, finish },
             receiver,
         }
     }
 }
 
 /// Writes frames until the sender ends, the other side reads no more, or the connection breaks. Ending, it closes the
-/// queue, and the sender sees that.
+/// queue, and the sender sees that. A sender that is dropped does not wait for a peer that does not read.
 async fn pump(
     mut stream: Outgoing,
     mut frames: mpsc::Receiver<Bytes>,
     mut chunks: Vec<Bytes>,
-    finished: Arc<AtomicBool>,
+    mut finished: oneshot::Receiver<Place>,
     batch: usize,
 ) {
     let mut stopped = std::pin::pin!(stream.stopped());
-    let mut next = Vec::with_capacity(batch);
-    loop {
-        if !chunks.is_empty() && stream.write(&mut chunks).await.is_err() {
-            return;
-        }
-        chunks.clear();
-        let count = env::select! {
-            () = &mut stopped => return,
-            count = frames.recv_many(&mut next, batch) => count,
-        };
-        if count == 0 {
-            if finished.load(Ordering::Acquire) {
-                stream.finish();
+    let complete = {
+        let mut written = std::pin::pin!(async {
+            let mut next = Vec::with_capacity(batch);
+            loop {
+                if !chunks.is_empty() && stream.write(&mut chunks).await.is_err() {
+                    return false;
+                }
+                chunks.clear();
+                if frames.recv_many(&mut next, batch).await == 0 {
+                    return true;
+                }
+                for frame in next.drain(..) {
+                    put_frame(&mut chunks, None, frame);
+                }
             }
-            return;
+        });
+        env::select! {
+            () = &mut stopped => false,
+            // The queue is closed by now. What is in it is still written, and keeps the place until then.
+            finish = &mut finished => match finish {
+                Ok(_place) => env::select! {
+                    () = &mut stopped => false,
+                    all = written => all,
+                },
+                Err(_) => false,
+            },
+            all = &mut written => all && finished.await.is_ok(),
         }
-        for frame in next.drain(..) {
-            put_frame(&mut chunks, None, frame);
-        }
+    };
+    if complete {
+        stream.finish();
     }
 }
 
@@ -167,8 +177,8 @@ impl StreamSender for QuicSender {
     }
 
     fn finish(self) {
-        // Before the queue closes, which is what the writing task sees.
-        self.finished.store(true, Ordering::Release);
+        // A writing task that has ended has nothing to finish.
+        drop(self.finish.send(self.end.place));
     }
 }
 
@@ -182,7 +192,7 @@ impl StreamReceiver for QuicReceiver {
             Ok(None) => Ok(()),
             Err(ReadFault::TooLarge(bytes)) => {
                 self.reader.stop(code::TOO_LARGE);
-                super::fault::Counts::add(&self.end.shared.counts.too_large);
+                Counts::add(&self.end.shared.counts.too_large);
                 let Channel {
                     label: channel,
                     max_frame: limit,
@@ -194,7 +204,11 @@ impl StreamReceiver for QuicReceiver {
                     limit,
                 })
             }
-            Err(ReadFault::Reset(_) | ReadFault::Lost | ReadFault::Malformed) => Err(self.end.reset()),
+            Err(ReadFault::Malformed) => {
+                Counts::add(&self.end.shared.counts.malformed);
+                Err(self.end.reset())
+            }
+            Err(ReadFault::Reset(_) | ReadFault::Lost) => Err(self.end.reset()),
         };
         self.ended.insert(end).clone().map(|()| None)
     }

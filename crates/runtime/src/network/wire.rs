@@ -1,7 +1,9 @@
 //! What is on a QUIC stream: a header of four bytes, then frames with their length in front.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use quinn::{ReadError, RecvStream, VarInt};
+
+use super::frames::{BadFrame, Frames};
 
 /// Why a stream or a connection was ended, as the other side sees it.
 pub(super) mod code {
@@ -93,13 +95,7 @@ pub(super) fn put_frame(chunks: &mut Vec<Bytes>, header: Option<Header>, frame: 
 /// Reads a stream. Cancel-safe: what has been read of a frame stays here.
 pub(super) struct FrameReader {
     stream: RecvStream,
-    /// What has arrived and was not looked at.
-    chunk: Bytes,
-    front: [u8; 4],
-    front_len: usize,
-    /// The length of the frame whose body is being read.
-    length: Option<usize>,
-    body: BytesMut,
+    frames: Frames,
 }
 
 /// Why a read gave no frame.
@@ -124,15 +120,20 @@ impl From<ReadError> for ReadFault {
     }
 }
 
+impl From<BadFrame> for ReadFault {
+    fn from(fault: BadFrame) -> Self {
+        match fault {
+            BadFrame::Header => Self::Malformed,
+            BadFrame::TooLarge(bytes) => Self::TooLarge(bytes),
+        }
+    }
+}
+
 impl FrameReader {
     pub(super) fn new(stream: RecvStream) -> Self {
         Self {
             stream,
-            chunk: Bytes::new(),
-            front: [0; 4],
-            front_len: 0,
-            length: None,
-            body: BytesMut::new(),
+            frames: Frames::default(),
         }
     }
 
@@ -144,70 +145,46 @@ impl FrameReader {
 
     /// The header.
     pub(super) async fn header(&mut self) -> Result<Header, ReadFault> {
-        match self.four().await? {
-            Some(bytes) => Header::decode(bytes).ok_or(ReadFault::Malformed),
-            None => Err(ReadFault::Malformed),
-        }
-    }
-
-    /// The next frame, of at most `limit` bytes; `None` at the end of the stream. Memory is taken as bytes arrive, not
-    /// as they are announced.
-    pub(super) async fn frame(&mut self, limit: u32) -> Result<Option<Bytes>, ReadFault> {
-        let length = match self.length {
-            Some(length) => length,
-            None => {
-                let Some(front) = self.four().await? else {
-                    return Ok(None);
-                };
-                let length = u32::from_be_bytes(front);
-                if length > limit {
-                    return Err(ReadFault::TooLarge(length));
-                }
-                let length = usize::try_from(length).expect("a machine that runs a node addresses 32 bits");
-                self.body = BytesMut::with_capacity(length.min(64 << 10));
-                *self.length.insert(length)
+        loop {
+            if let Some(header) = self.frames.header()? {
+                return Ok(header);
             }
-        };
-        while self.body.len() < length {
             if !self.fill().await? {
                 return Err(ReadFault::Malformed);
             }
-            let count = self.chunk.len().min(length - self.body.len());
-            self.body.extend_from_slice(&self.chunk[..count]);
-            self.chunk.advance(count);
         }
-        self.length = None;
-        Ok(Some(std::mem::take(&mut self.body).freeze()))
     }
 
-    /// The next four bytes; `None` when the stream ends before the first of them.
-    async fn four(&mut self) -> Result<Option<[u8; 4]>, ReadFault> {
-        while self.front_len < 4 {
+    /// The next frame, of at most `limit` bytes; `None` at the end of the stream.
+    pub(super) async fn frame(&mut self, limit: u32) -> Result<Option<Bytes>, ReadFault> {
+        loop {
+            if let Some(frame) = self.frames.frame(limit)? {
+                return Ok(Some(frame));
+            }
             if !self.fill().await? {
-                return if self.front_len == 0 {
-                    Ok(None)
-                } else {
+                return if self.frames.is_inside() {
                     Err(ReadFault::Malformed)
+                } else {
+                    Ok(None)
                 };
             }
-            let count = self.chunk.len().min(4 - self.front_len);
-            self.front[self.front_len..self.front_len + count].copy_from_slice(&self.chunk[..count]);
-            self.chunk.advance(count);
-            self.front_len += count;
         }
-        self.front_len = 0;
-        Ok(Some(self.front))
     }
 
-    /// Sees to it that there is something in `chunk`; false at the end of the stream.
+    /// Waits until the next frame has begun; false at the end of the stream.
+    pub(super) async fn begun(&mut self) -> Result<bool, ReadFault> {
+        Ok(self.frames.is_inside() || self.fill().await?)
+    }
+
+    /// Gets the next piece of the stream, when all before has been looked at; false at its end.
     async fn fill(&mut self) -> Result<bool, ReadFault> {
-        if self.chunk.is_empty() {
-            match self.stream.read_chunk(usize::MAX, true).await? {
-                Some(chunk) => self.chunk = chunk.bytes,
-                None => return Ok(false),
+        match self.stream.read_chunk(usize::MAX, true).await? {
+            Some(chunk) => {
+                self.frames.feed(chunk.bytes);
+                Ok(true)
             }
+            None => Ok(false),
         }
-        Ok(true)
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn open<E: Engine>(
 ) -> Result<DiskStore<E>, StorageError> {
     let path = folder.path.join(format!("{name}.{}", E::SUFFIX));
     let opened = guarded(|| {
-        std::fs::create_dir_all(&folder.path)?;
+        super::make_folder(&folder.path)?;
         let engine = E::open(&path, families, &folder.limits)?;
         // A file that was just made is found again after a crash only once its folder is on the disk too.
         File::open(&folder.path)?.sync_all()?;
