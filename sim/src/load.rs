@@ -228,6 +228,7 @@ impl Oracle for Progress {
         let behind = |(node, reached): (NodeIndex, &Option<u64>)| {
             (!self.excused[node] && reached.unwrap_or(0) < wanted).then_some((node, *reached))
         };
+        let round = |reached: Option<u64>| reached.map_or("none".to_owned(), |round| round.to_string());
         match self.newest.iter().enumerate().find_map(behind) {
             None => Ok(()),
             Some((node, reached)) => Err(Violation {
@@ -237,8 +238,14 @@ impl Oracle for Progress {
                 at,
                 seq: None,
                 what: format!(
-                    "round {wanted} was due {HEAL_LIMIT:?} after the heal, reached {reached:?} of {:?}",
+                    "round {wanted} was due {HEAL_LIMIT:?} after the heal; it reached {}, and all of them {}",
+                    round(reached),
                     self.newest
+                        .iter()
+                        .copied()
+                        .map(round)
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             }),
         }

@@ -434,6 +434,32 @@ mod tests {
     }
 
     #[test]
+    fn failures_are_alike_when_class_rule_and_place_are() {
+        let later = Failure {
+            at_ns: 9,
+            node: None,
+            what: "other blocks".to_owned(),
+            ..failure()
+        };
+        assert!(failure().is_like(&later));
+        let others = [
+            Failure {
+                class: Class::Liveness,
+                ..failure()
+            },
+            Failure {
+                oracle: "progress".to_owned(),
+                ..failure()
+            },
+            Failure {
+                place: Some("sim/src/run.rs:1".to_owned()),
+                ..failure()
+            },
+        ];
+        assert!(others.iter().all(|other| !failure().is_like(other)));
+    }
+
+    #[test]
     fn every_class_is_called_alike_in_lines_and_in_json() {
         use Class::*;
         for class in [

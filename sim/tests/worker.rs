@@ -11,6 +11,8 @@ use std::{
 
 use sim::{
     Seed,
+    oracle::Class,
+    verdict::Verdict,
     worker::{Assignment, Perturbation, ReportOrder, Run, WorkerConfig, WorkerOutcome, run, run_many},
 };
 
@@ -69,6 +71,43 @@ fn a_panic_comes_back_with_its_message_and_place() {
         "{}",
         culprit(&panicked)
     );
+}
+
+/// What the command line makes of a run that does not return.
+fn verdict(config: &WorkerConfig, body: fn(&Run<'_>) -> Vec<u8>) -> Verdict {
+    let _alone = alone();
+    Verdict::of(&run(config, Seed::new(7), |_| body).expect("the host lets us fork"))
+}
+
+#[test]
+fn a_worker_that_died_has_a_verdict_with_its_class_its_place_and_the_way_to_it() {
+    let panicked = verdict(&quiet(), |_| panic!("the invariant is wrong"));
+    let hung = verdict(&impatient(), |_| vec![spin_for_ever()]);
+    let aborted = verdict(&quiet(), |_| std::process::abort());
+    let deaths = [
+        (panicked, Class::Panic, "panicked: the invariant is wrong ("),
+        (hung, Class::Hang, "hung after 0 events"),
+        (aborted, Class::Panic, "killed by signal 6"),
+    ];
+    for (verdict, class, what) in deaths {
+        let failure = verdict.failure.as_ref().expect("it died");
+        assert_eq!((failure.class, verdict.exit_code()), (class, class.exit_code()));
+        assert!(failure.what.starts_with(what), "{}", failure.what);
+        let place = failure.place.as_deref().expect("a frame is ours");
+        assert!(place.contains("sim/tests/worker.rs:"), "{place}");
+        assert!(
+            failure
+                .backtrace
+                .iter()
+                .all(|frame| frame.contains("sim/tests/worker.rs:"))
+        );
+        assert!(
+            verdict.story().contains(&format!("\nplace: {place}\n")),
+            "{}",
+            verdict.story()
+        );
+        assert!(failure.is_like(failure));
+    }
 }
 
 #[test]

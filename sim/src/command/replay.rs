@@ -40,7 +40,9 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
     let trace = open(path)?;
     let header = trace.header().clone();
     output.say(&format!("seed={} trace={}\n", header.seed, path.display()))?;
-    tell_build(&mut output, &header, &build);
+    for note in build_notes(&header, &build) {
+        output.note(&note);
+    }
     let recipe = Recipe {
         perturb: perturb_event,
         ..recipe_of(path, &header, &build)?
@@ -172,10 +174,11 @@ fn replay_cut(
     answer(output, &found, ["recorded", "again"], &key)
 }
 
-/// Says in what the program that made a trace differs from this one.
-fn tell_build(output: &mut Output, header: &Header, build: &Build) {
+/// What is to be known of a trace that another program made.
+fn build_notes(header: &Header, build: &Build) -> Vec<String> {
+    let mut notes = Vec::new();
     if header.kernel != Madsim::NAME {
-        output.note(&format!(
+        notes.push(format!(
             "note: the trace was made on kernel `{}`, this is `{}`: events can be equal, run hashes cannot",
             header.kernel,
             Madsim::NAME
@@ -186,9 +189,43 @@ fn tell_build(output: &mut Output, header: &Header, build: &Build) {
             "" => header.binary.clone(),
             commit => format!("{} of commit {commit}", header.binary),
         };
-        output.note(&format!(
+        notes.push(format!(
             "note: the trace was made by program {made}, this is {}: a difference can be a change of the code",
             build.binary
         ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_of_another_program_or_kernel_is_said_to_be_one() {
+        let build = Build {
+            binary: "b1".to_owned(),
+            commit: "c1".to_owned(),
+        };
+        let header = Header {
+            kernel: Madsim::NAME.to_owned(),
+            binary: "b1".to_owned(),
+            commit: "c0".to_owned(),
+            ..Header::default()
+        };
+        assert_eq!(build_notes(&header, &build), Vec::<String>::new());
+        let other = Header {
+            kernel: "plain".to_owned(),
+            binary: "b0".to_owned(),
+            ..header
+        };
+        let notes = build_notes(&other, &build);
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].contains("kernel `plain`"), "{}", notes[0]);
+        assert!(
+            notes[1].contains("program b0 of commit c0, this is b1"),
+            "{}",
+            notes[1]
+        );
     }
 }
