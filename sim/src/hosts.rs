@@ -48,7 +48,8 @@ pub enum HostManner {
 #[derive(Default)]
 pub(crate) struct Hosts {
     blobs: BTreeMap<String, Hosted>,
-    requests: u64,
+    /// Requests so far of each node for each URL's digest.
+    requests: BTreeMap<(NodeIndex, u64), u64>,
 }
 
 struct Hosted {
@@ -154,11 +155,10 @@ impl State {
         length: u64,
         answer: impl FnOnce(&Bytes) -> Result<Bytes, BlobError>,
     ) -> Served {
-        self.hosts.requests += 1;
         let address = crate::trace::digest(url.as_bytes());
-        let mut draw = self
-            .seed
-            .draw(Domain::Blob, node as u64, address, self.hosts.requests);
+        let requests = self.hosts.requests.entry((node, address)).or_insert(0);
+        *requests += 1;
+        let mut draw = self.seed.draw(Domain::Blob, node as u64, address, *requests);
         let name = self.task_name("blob");
         self.note(Kind::BlobStart, node, name, address, length);
         let missing = || Err(BlobError::NotFound { url: url.to_owned() });

@@ -175,17 +175,28 @@ impl Action {
     }
 
     /// Whether it ends a fault.
-    pub const fn heals(&self) -> bool {
-        matches!(
-            self,
+    pub fn heals(&self) -> bool {
+        match self {
             Self::Restart { .. }
-                | Self::Resume { .. }
-                | Self::Heal { .. }
-                | Self::Mend { .. }
-                | Self::ClockRepair { .. }
-                | Self::DiskClear { .. }
-                | Self::HealAll
-        )
+            | Self::Resume { .. }
+            | Self::Heal { .. }
+            | Self::Mend { .. }
+            | Self::ClockRepair { .. }
+            | Self::DiskClear { .. }
+            | Self::HealAll => true,
+            Self::Slow { percent, .. } => *percent == 100,
+            Self::Link { fault, .. } => *fault == LinkFault::default(),
+            Self::Host { manner, .. } => *manner == HostManner::Honest,
+            Self::Crash { .. }
+            | Self::Pause { .. }
+            | Self::Partition { .. }
+            | Self::Cut { .. }
+            | Self::Reset { .. }
+            | Self::ClockDrift { .. }
+            | Self::ClockStep { .. }
+            | Self::Disk { .. }
+            | Self::SwapDisks { .. } => false,
+        }
     }
 
     /// A number for the trace: how strong it is.

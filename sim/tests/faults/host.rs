@@ -147,3 +147,22 @@ pub fn a_manner_is_that_of_the_blobs_with_its_prefix() {
         assert_eq!(read(&stage, 0).await, Err(BlobError::NotFound { url: url() }));
     });
 }
+
+#[test]
+fn the_reads_of_one_node_change_nothing_for_another() {
+    let broke = |company: bool| {
+        let played = play(2, move |stage| async move {
+            manner(&stage, URL, HostManner::Flaky { ppm: 500_000 }).await;
+            let mut broke = Vec::new();
+            for _ in 0..30 {
+                if company {
+                    drop(read(&stage, 0).await);
+                }
+                broke.push(read(&stage, 1).await.is_err());
+            }
+            broke
+        });
+        played.value
+    };
+    assert_eq!(broke(true), broke(false));
+}
