@@ -101,6 +101,7 @@ fn handshakes_that_stop_halfway_leave_room_for_peers() {
         let mut configuration = config(1, folders[0].path());
         configuration.network.handshakes = PLACES;
         configuration.network.handshake = Duration::from_secs(600);
+        configuration.network.idle = Duration::from_secs(600);
         let node = started(&configuration);
         let address = node.env.network().local_address().expect("the node listens");
         let raw = Raw::new(3);

@@ -1,5 +1,7 @@
 //! Who is let in, who is not, and what both sides are told.
 
+use std::time::Duration;
+
 use env::{Env, Network, NetworkError, PeerAddress};
 use quinn::ConnectionError;
 use runtime::network::{Fault, Offences};
@@ -151,7 +153,7 @@ async fn found(node: &TestEnv, wanted: env::PeerAddress) -> Fault {
     };
     let fault = soon(node, "a fault", fault).await;
     assert!(network.connected().borrow().is_empty(), "{fault}");
-    let limit = std::time::Duration::from_millis(1);
+    let limit = Duration::from_millis(1);
     let asked = network.request(wanted.id, QUIET, "hello".into(), limit).await;
     assert_eq!(asked, Err(NetworkError::Timeout { peer: wanted.id }));
     network.set_peers(Vec::new());
@@ -162,10 +164,14 @@ async fn found(node: &TestEnv, wanted: env::PeerAddress) -> Fault {
 fn a_node_that_dials_knows_why_it_is_not_connected() {
     let folders = [(); 4].map(|()| TempDir::new().expect("a folder"));
     block_on(async {
-        let mut configuration = config(1, folders[0].path());
-        configuration.network.handshake = std::time::Duration::from_secs(1);
-        configuration.network.head_start = std::time::Duration::ZERO;
-        let node = started(&configuration);
+        let dialling = |seed: u8, folder: &TempDir, handshake| {
+            let mut configuration = config(seed, folder.path());
+            configuration.network.handshake = handshake;
+            configuration.network.head_start = Duration::ZERO;
+            started(&configuration)
+        };
+        let node = dialling(1, &folders[0], PATIENCE);
+        let hasty = dialling(4, &folders[3], Duration::from_millis(100));
         let other = started(&config(2, folders[1].path()));
         let mut configuration = config(3, folders[2].path());
         configuration.chain = b"another".to_vec();
@@ -192,12 +198,12 @@ fn a_node_that_dials_knows_why_it_is_not_connected() {
             () = serve => panic!("the lure is up"),
         };
         assert_eq!(found_out, Fault::WrongIdentity);
-        assert_eq!(found(&node.env, at(&silent)).await, Fault::Unreachable);
+        assert_eq!(found(&hasty.env, at(&silent)).await, Fault::Unreachable);
         for address in ["", "nowhere", "127.0.0.1", "127.0.0.1:99999", "[::1]:80"] {
             let fault = found(&node.env, at(address)).await;
             assert!(matches!(fault, Fault::Address { .. }), "{address}: {fault}");
         }
-        for member in [node, other, elsewhere] {
+        for member in [node, hasty, other, elsewhere] {
             member.env.shutdown().await;
         }
     });

@@ -48,6 +48,8 @@ pub fn on_scene(adjust: impl FnOnce(&mut Config), case: impl AsyncFnOnce(&mut Sc
     let folders = [(); 2].map(|()| TempDir::new().expect("a folder"));
     block_on(async {
         let mut adjusted = config(1, folders[0].path());
+        // Only a machine at a standstill gets there.
+        adjusted.network.handshake = PATIENCE;
         adjust(&mut adjusted);
         let node = started(&adjusted);
         let friend = started(&config(2, folders[1].path()));
