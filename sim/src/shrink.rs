@@ -114,27 +114,20 @@ impl<E, F: FnMut(&Candidate) -> Result<bool, E>> Shrinker<F> {
         self.attempt(candidate).map(drop)
     }
 
-    /// Takes runs of steps out, the long ones first, until no single step can go.
+    /// Takes runs of steps out, the long ones first. What this leaves is gone through again, until nothing can go.
     fn remove_steps(&mut self) -> Result<(), E> {
         let mut size = self.best.plan.steps.len().div_ceil(2);
         while size > 0 {
-            let mut removed = false;
             let mut from = 0;
             while from < self.best.plan.steps.len() {
                 let mut steps = self.best.plan.steps.clone();
                 steps.drain(from..(from + size).min(steps.len()));
                 let candidate = self.with_steps(steps);
-                if self.attempt(candidate)? {
-                    removed = true;
-                } else {
+                if !self.attempt(candidate)? {
                     from += size;
                 }
             }
-            size = match (size, removed) {
-                (1, true) => 1,
-                (1, false) => 0,
-                _ => size / 2,
-            };
+            size /= 2;
         }
         Ok(())
     }

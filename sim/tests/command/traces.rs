@@ -150,6 +150,8 @@ fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
         check.out
     );
     assert_eq!(check.field("event"), "444");
+    let repro = "repro: cargo xtask sim --seed 3 --scenario small.toml --check\n";
+    assert!(check.out.contains(repro), "{}", check.out);
     assert!(
         check.last().ends_with("what=\"two runs differ by hasher keys\""),
         "{}",
