@@ -83,7 +83,8 @@ enum Until {
 pub(crate) struct Sleep {
     handle: NodeHandle,
     until: Until,
-    timer: Option<EventKey>,
+    /// When it is set to fire, and where it waits.
+    timer: Option<(VirtualTime, EventKey)>,
 }
 
 impl Future for Sleep {
@@ -98,14 +99,25 @@ impl Future for Sleep {
                 Until::World(at) => at,
                 Until::Mono(mono) => state.nodes[node].clock.reaches(mono),
             };
-            if let Some(key) = this.timer.take() {
+            let over = state.local(node) >= at;
+            if let Some((set, key)) = this.timer {
+                // A timer that stands keeps its place, whoever polls it now.
+                if let Some(Event::Wake(waker, _)) = state.events.get_mut(key)
+                    && set == at
+                    && !over
+                {
+                    waker.clone_from(cx.waker());
+                    return Poll::Pending;
+                }
                 stale = state.events.cancel(key);
+                this.timer = None;
             }
-            if state.local(node) >= at {
+            if over {
                 return Poll::Ready(());
             }
             let cause = state.cause;
-            this.timer = Some(state.schedule(at, node, Event::Wake(cx.waker().clone(), cause)));
+            let key = state.schedule(at, node, Event::Wake(cx.waker().clone(), cause));
+            this.timer = Some((at, key));
             Poll::Pending
         });
         drop(stale);
@@ -115,7 +127,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.timer.take() {
+        if let Some((_, key)) = self.timer.take() {
             let waker = self.handle.world().lock().events.cancel(key);
             drop(waker);
         }

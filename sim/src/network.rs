@@ -81,7 +81,7 @@ impl NetConfig {
 /// Something that is going to happen in the network.
 pub(crate) enum NetEvent {
     /// A packet arrives.
-    Arrive(Box<Packet>),
+    Arrive(Packet),
     /// A session looks at its age: dials again, pings, or gives up.
     Tick {
         node: NodeIndex,
@@ -169,38 +169,46 @@ impl Net {
 
 /// A bounded queue of each peer, served in turn.
 pub(crate) struct FairQueue<T> {
-    queues: BTreeMap<NodeIndex, VecDeque<T>>,
+    /// By peer. Empty ones stay, with their memory.
+    queues: Vec<VecDeque<T>>,
     last: NodeIndex,
+    items: usize,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
-            queues: BTreeMap::new(),
+            queues: Vec::new(),
             last: 0,
+            items: 0,
         }
     }
 }
 
 impl<T> FairQueue<T> {
     pub fn push(&mut self, peer: NodeIndex, item: T) {
-        self.queues.entry(peer).or_default().push_back(item);
+        if peer >= self.queues.len() {
+            self.queues.resize_with(peer + 1, VecDeque::new);
+        }
+        self.queues[peer].push_back(item);
+        self.items += 1;
     }
 
     /// How many items one peer has.
     pub fn waiting(&self, peer: NodeIndex) -> usize {
-        self.queues.get(&peer).map_or(0, VecDeque::len)
+        self.queues.get(peer).map_or(0, VecDeque::len)
     }
 
     /// The oldest item of the next peer that has one.
     pub fn pop(&mut self) -> Option<(NodeIndex, T)> {
-        let after = self.queues.range(self.last + 1..).next().map(|(peer, _)| *peer);
-        let peer = after.or_else(|| self.queues.keys().next().copied())?;
-        let queue = self.queues.get_mut(&peer).expect("a peer with a queue");
-        let item = queue.pop_front().expect("empty queues are removed");
-        if queue.is_empty() {
-            self.queues.remove(&peer);
+        if self.items == 0 {
+            return None;
         }
+        let mut turns = (self.last + 1..self.queues.len()).chain(0..=self.last);
+        let peer = turns.find(|peer| !self.queues[*peer].is_empty());
+        let peer = peer.expect("an item is in some queue");
+        let item = self.queues[peer].pop_front().expect("a queue that is not empty");
+        self.items -= 1;
         self.last = peer;
         Some((peer, item))
     }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::draw::{Domain, Seed};
+use crate::trace::Name;
 
 /// What a runnable task says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +16,7 @@ pub(crate) struct TaskMeta {
     pub incarnation: u32,
     pub id: u64,
     pub label: &'static str,
+    pub name: Name,
 }
 
 pub(crate) type Runnable = async_task::Runnable<TaskMeta>;
@@ -22,16 +25,32 @@ pub(crate) type OwnedTask = async_task::Task<(), TaskMeta>;
 /// Tasks that were woken and not yet sorted into their node's queue. A lock of its own, taken last, so that anything
 /// may wake a task while it holds the world.
 #[derive(Default)]
-pub(crate) struct Woken(Mutex<Vec<Runnable>>);
+pub(crate) struct Woken {
+    tasks: Mutex<VecDeque<Runnable>>,
+    /// Whether there are any: most of the times that somebody asks, there are none.
+    any: AtomicBool,
+}
 
 impl Woken {
     pub fn push(&self, runnable: Runnable) {
-        self.0.lock().expect("pushing does not panic").push(runnable);
+        let mut tasks = self.tasks.lock().expect("pushing does not panic");
+        tasks.push_back(runnable);
+        self.any.store(true, Ordering::Relaxed);
     }
 
-    /// Moves everything into `out`, which must be empty.
-    pub fn take(&self, out: &mut Vec<Runnable>) {
-        std::mem::swap(&mut *self.0.lock().expect("taking does not panic"), out);
+    pub fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Relaxed)
+    }
+
+    /// Takes the task that was woken first.
+    pub fn pop(&self) -> Option<Runnable> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut tasks = self.tasks.lock().expect("taking does not panic");
+        let first = tasks.pop_front();
+        self.any.store(!tasks.is_empty(), Ordering::Relaxed);
+        first
     }
 }
 

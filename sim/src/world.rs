@@ -18,6 +18,7 @@ use types::PeerId;
 pub(crate) use self::node::Node;
 pub use self::pump::End;
 pub(crate) use self::pump::run;
+use self::turn::Baton;
 use crate::costs::Costs;
 use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
@@ -91,15 +92,6 @@ pub(crate) enum Event {
 pub(crate) struct World {
     state: Mutex<State>,
     pub(crate) woken: Woken,
-    baton: Mutex<Baton>,
-}
-
-/// Who may poll: the pump, or the one driver that it named.
-#[derive(Default)]
-pub(crate) struct Baton {
-    pub turn: Option<(NodeIndex, u32)>,
-    pub drivers: Vec<Option<Waker>>,
-    pub pump: Option<Waker>,
 }
 
 /// Everything but the tasks in flight.
@@ -122,7 +114,7 @@ pub(crate) struct State {
     pub cause: Option<u64>,
     pub names: Names,
     pub pulse: Pulse,
-    scratch: Vec<Runnable>,
+    pub baton: Baton,
 }
 
 /// Names that hot paths write into records.
@@ -141,10 +133,6 @@ impl World {
         }
     }
 
-    pub(crate) fn baton(&self) -> MutexGuard<'_, Baton> {
-        self.baton.lock().expect("nothing panics with the baton in hand")
-    }
-
     pub(crate) fn new(
         seed: Seed,
         config: WorldConfig,
@@ -158,7 +146,6 @@ impl World {
             .enumerate()
             .map(|(index, spec)| Node::new(seed, index, spec, &config))
             .collect();
-        let drivers = nodes.iter().map(|_| None).collect();
         let state = State {
             seed,
             now: VirtualTime::ZERO,
@@ -176,18 +163,13 @@ impl World {
                 drops: BTreeMap::new(),
             },
             pulse,
-            scratch: Vec::new(),
+            baton: Baton::new(nodes.len()),
             nodes,
             config,
         };
         Arc::new(Self {
             state: Mutex::new(state),
             woken: Woken::default(),
-            baton: Mutex::new(Baton {
-                turn: None,
-                drivers,
-                pump: None,
-            }),
         })
     }
 }
@@ -267,23 +249,22 @@ impl State {
         }
     }
 
-    /// Sorts woken tasks into the queues of their nodes. Tasks of dead incarnations go to `dead`, to be dropped once
-    /// the lock is free.
-    pub fn sort_woken(&mut self, woken: &Woken, dead: &mut Vec<Runnable>) {
+    /// Sorts woken tasks into the queues of their nodes. Tasks of dead incarnations come back, to be dropped once the
+    /// lock is free.
+    fn sort_woken(&mut self, woken: &Woken) -> Vec<Runnable> {
         let cause = self.cause;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        woken.take(&mut scratch);
-        for runnable in scratch.drain(..) {
+        let mut dead = Vec::new();
+        while let Some(runnable) = woken.pop() {
             let (index, incarnation) = (runnable.metadata().node, runnable.metadata().incarnation);
             let node = &mut self.nodes[index];
-            if node.alive && node.incarnation == incarnation {
+            if node.lives(incarnation) {
                 node.queue.push(runnable, cause);
                 self.settle(index);
             } else {
                 dead.push(runnable);
             }
         }
-        self.scratch = scratch;
+        dead
     }
 
     /// Sees to it that a node with a ready task gets its turn: now, or when its processor is free.

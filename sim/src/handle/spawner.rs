@@ -156,7 +156,7 @@ impl NodeHandle {
         F: Future<Output = ()> + Send + 'static,
     {
         let node = self.node();
-        let id = self.with(|state| {
+        let started = self.with(|state| {
             let scopes = &mut state.nodes[node].scopes;
             if !scopes.is_open(scope) {
                 return None;
@@ -164,14 +164,15 @@ impl NodeHandle {
             let id = scopes.number();
             let name = state.task_name(label);
             state.note(Kind::Spawn, node, name, id, 0);
-            Some(id)
+            Some((id, name))
         });
-        let id = id.flatten()?;
+        let (id, name) = started.flatten()?;
         let meta = TaskMeta {
             node,
             incarnation: self.incarnation(),
             id,
             label,
+            name,
         };
         let ended = Ended {
             handle: self.clone(),

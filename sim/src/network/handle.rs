@@ -123,7 +123,7 @@ impl Network for SimNetwork {
         let sent = self.0.with(|state| {
             let peer = self.check(state, to, channel, message.len())?;
             let session = state.net.session(self.0.node(), peer).expect("checked above");
-            let window = session.windows.entry(channel.id).or_insert(0);
+            let window = &mut session.counts(channel.id).window;
             if *window >= channel.queue {
                 return Err(NetworkError::Busy {
                     peer: to,
@@ -447,7 +447,7 @@ impl State {
         let Some(session) = self.net.session(node, peer) else {
             return false;
         };
-        let serving = session.serving.entry(channel).or_insert(0);
+        let serving = &mut session.counts(channel).serving;
         if *serving >= limit {
             return false;
         }
@@ -471,9 +471,8 @@ impl State {
         if !current.up || current.id != session {
             return;
         }
-        if let Some(serving) = current.serving.get_mut(&channel.id) {
-            *serving = serving.saturating_sub(1);
-        }
+        let serving = &mut current.counts(channel.id).serving;
+        *serving = serving.saturating_sub(1);
         self.send_over(node, peer, Body::Answer { id, body });
     }
 
@@ -482,7 +481,7 @@ impl State {
         let Some(session) = self.net.session(node, peer) else {
             return;
         };
-        let consumed = session.consumed.entry(channel.id).or_insert(0);
+        let consumed = &mut session.counts(channel.id).consumed;
         *consumed += 1;
         if *consumed >= (channel.queue / 4).max(1) {
             let count = std::mem::take(consumed);

@@ -54,7 +54,7 @@ pub(crate) struct Link {
     packets: u64,
     free_at: VirtualTime,
     /// What the transport will send again once the block is gone.
-    held: VecDeque<Box<Packet>>,
+    held: VecDeque<Packet>,
 }
 
 impl Link {
@@ -78,14 +78,14 @@ const MAX_LOSSES: u32 = 6;
 impl State {
     /// Sends a packet from `from`, whose processor is at its local time.
     pub(super) fn send_packet(&mut self, from: NodeIndex, to: NodeIndex, session: u64, body: Body) {
-        let mut packet = Box::new(Packet {
+        let mut packet = Packet {
             from,
             to,
             session,
             body,
             sent: 0,
             twin: None,
-        });
+        };
         let size = packet.size();
         let mut record = self.record_of(Kind::Send, from, Name::NONE, to as u64, size);
         packet.sent = match packet.payload() {
@@ -114,7 +114,7 @@ impl State {
     }
 
     /// Takes a packet over its link, beginning at `leaves`.
-    fn carry(&mut self, mut packet: Box<Packet>, leaves: VirtualTime) {
+    fn carry(&mut self, mut packet: Packet, leaves: VirtualTime) {
         let (from, to) = (packet.from, packet.to);
         let retransmit_ns = self.net.config.retransmit_ms * 1_000_000;
         let seed = self.seed;
@@ -181,7 +181,7 @@ impl State {
     }
 
     /// Keeps a packet that met a block for later, or loses it.
-    fn hold(&mut self, packet: Box<Packet>) {
+    fn hold(&mut self, packet: Packet) {
         self.lose(&packet, "blocked");
         if packet.is_reliable() {
             self.net.link(packet.from, packet.to).held.push_back(packet);
@@ -196,7 +196,7 @@ impl State {
     }
 
     /// A packet has crossed its link.
-    pub(super) fn arrive(&mut self, packet: Box<Packet>) {
+    pub(super) fn arrive(&mut self, packet: Packet) {
         let (from, to) = (packet.from, packet.to);
         if self.net.link(from, to).blocks > 0 {
             return self.hold(packet);
@@ -212,7 +212,7 @@ impl State {
         let mut record = self.record_of(Kind::Deliver, to, Name::NONE, from as u64, packet.size());
         record.cause = self.recorder.since(packet.sent);
         self.cause = Some(self.recorder.record(record));
-        self.receive(*packet);
+        self.receive(packet);
     }
 
     /// Adds a partition's block to one direction.

@@ -24,14 +24,10 @@ pub(crate) struct Session {
     life: u64,
     heard: VirtualTime,
     pub sent: VirtualTime,
-    /// Messages under way, per channel.
-    pub windows: BTreeMap<u16, u32>,
-    /// Messages taken by the listener since the last credit, per channel.
-    pub consumed: BTreeMap<u16, u32>,
+    /// Of each channel that was used, of which there are few.
+    counts: Vec<(u16, Counts)>,
     /// Our requests that wait for an answer.
     pub requests: BTreeMap<u64, PendingRequest>,
-    /// The peer's requests that we have not answered, per channel.
-    pub serving: BTreeMap<u16, u32>,
     pub streams: BTreeMap<u64, StreamEnd>,
     /// Streams that this end has opened.
     pub opened: u64,
@@ -41,6 +37,17 @@ pub(crate) struct Session {
     early: BTreeMap<u64, Vec<Body>>,
     /// What goes out once the session is up.
     pub backlog: Vec<Body>,
+}
+
+/// What a session counts of one channel.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Messages under way.
+    pub window: u32,
+    /// Messages taken by the listener since the last credit.
+    pub consumed: u32,
+    /// The peer's requests that we have not answered.
+    pub serving: u32,
 }
 
 pub(crate) struct PendingRequest {
@@ -58,16 +65,24 @@ impl Session {
             life,
             heard: now,
             sent: now,
-            windows: BTreeMap::new(),
-            consumed: BTreeMap::new(),
+            counts: Vec::new(),
             requests: BTreeMap::new(),
-            serving: BTreeMap::new(),
             streams: BTreeMap::new(),
             opened: 0,
             peer_opened: Numbers::default(),
             early: BTreeMap::new(),
             backlog: Vec::new(),
         }
+    }
+
+    /// The counts of one channel.
+    pub fn counts(&mut self, channel: u16) -> &mut Counts {
+        let known = self.counts.iter().position(|(known, _)| *known == channel);
+        let place = known.unwrap_or_else(|| {
+            self.counts.push((channel, Counts::default()));
+            self.counts.len() - 1
+        });
+        &mut self.counts[place].1
     }
 }
 
@@ -419,11 +434,8 @@ impl State {
     }
 
     fn add_credit(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, count: u32) {
-        if let Some(window) = self
-            .net
-            .session(node, peer)
-            .and_then(|session| session.windows.get_mut(&channel))
-        {
+        if let Some(session) = self.net.session(node, peer) {
+            let window = &mut session.counts(channel).window;
             *window = window.saturating_sub(count);
         }
     }

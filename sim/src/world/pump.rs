@@ -1,15 +1,16 @@
-//! The pump: takes the next event, applies it, and gives nodes their turns.
+//! The pump: starts and ends incarnations and takes the steps of the plan. What happens in between, the drivers hand
+//! from one to the next.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::turn::Next;
 use super::{Event, NodeIndex, World};
 use crate::handle::{NodeHandle, SimEnv};
 use crate::kernel::Kernel;
 use crate::oracle::{Fact, Violation};
 use crate::plan::{Action, Plan};
-use crate::tasks::Runnable;
 use crate::time::VirtualTime;
 use crate::trace::{Kind, Name};
 
@@ -22,14 +23,6 @@ pub enum End {
     Violation(Violation),
     /// Nothing was left to happen.
     Stalled,
-}
-
-enum Next {
-    Turn(NodeIndex, u32),
-    Step(usize),
-    Act(Box<Action>),
-    End(End),
-    Again,
 }
 
 /// Runs `plan` in `world` until `until`, on kernel `K`.
@@ -79,81 +72,32 @@ impl<K: Kernel> Pump<'_, K> {
         }
         loop {
             match self.next() {
-                Next::Turn(node, incarnation) => self.give_turn(node, incarnation).await,
+                turn @ Next::Turn(..) => self.give_turn(turn).await,
                 Next::Step(number) => self.step(number),
                 Next::Act(action) => self.act(*action, u64::MAX),
                 Next::End(end) => return end,
-                Next::Again => {}
             }
         }
     }
 
-    /// Applies events until a node can run or the pump itself has something to do.
+    /// What a driver left to do, or else whatever comes next.
     fn next(&self) -> Next {
-        let mut dead = Vec::new();
         let mut state = self.world.lock();
-        let next = loop {
-            if let Some(violation) = state.violation.take() {
-                break Next::End(End::Violation(violation));
-            }
-            state.sort_woken(&self.world.woken, &mut dead);
-            if !dead.is_empty() {
-                break Next::Again;
-            }
-            if let Some(node) = state.ready.pop_front() {
-                if state.nodes[node].alive && !state.nodes[node].paused {
-                    let incarnation = state.nodes[node].incarnation;
-                    break Next::Turn(node, incarnation);
-                }
-                state.nodes[node].waiting = false;
-                continue;
-            }
-            let Some((at, event)) = state.events.pop() else {
-                break Next::End(End::Stalled);
-            };
-            assert!(at >= state.now, "time does not run backwards");
-            state.now = at;
-            state.cause = None;
-            match event {
-                Event::Wake(waker, cause) => {
-                    state.cause = cause;
-                    waker.wake();
-                }
-                Event::Free { node } => {
-                    state.nodes[node].waiting = false;
-                    state.settle(node);
-                }
-                Event::Net(event) => state.on_net(event),
-                Event::Step(number) => break Next::Step(number),
-                Event::Act(action) => break Next::Act(action),
-                Event::End => break Next::End(End::Time),
-            }
-        };
-        drop(state);
-        drop(dead);
-        next
+        match state.baton.found.take() {
+            Some(found) => found,
+            None => self.world.next(&self.kernel, state).1,
+        }
     }
 
-    async fn give_turn(&self, node: NodeIndex, incarnation: u32) {
-        let now = {
-            let state = self.world.lock();
-            (state.pulse)(state.recorder.next_seq(), state.now.as_nanos());
-            state.now
-        };
-        self.kernel.advance_to(now.elapsed());
-        {
-            let mut baton = self.world.baton();
-            baton.turn = Some((node, incarnation));
-            if let Some(driver) = &baton.drivers[node] {
-                driver.wake_by_ref();
-            }
-        }
+    /// Lets the drivers run until one of them finds something that is the pump's to do.
+    async fn give_turn(&self, turn: Next) {
+        self.world.lock().baton.pass(turn);
         poll_fn(|cx| {
-            let mut baton = self.world.baton();
-            if baton.turn.is_none() {
+            let mut state = self.world.lock();
+            if state.baton.found.is_some() {
                 return Poll::Ready(());
             }
-            baton.pump = Some(cx.waker().clone());
+            state.baton.pump = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -183,10 +127,10 @@ impl<K: Kernel> Pump<'_, K> {
         };
         let name = self.world.lock().nodes[index].name.clone();
         let incarnation = handle.incarnation();
-        self.drivers[index] = Some(
-            self.kernel
-                .spawn(&name, self.world.clone().drive(index, incarnation)),
-        );
+        self.drivers[index] = Some(self.kernel.spawn(
+            &name,
+            self.world.clone().drive(self.kernel.clone(), index, incarnation),
+        ));
         handle.spawn_root(program(SimEnv::new(handle.clone())));
     }
 
@@ -215,15 +159,15 @@ impl<K: Kernel> Pump<'_, K> {
         };
         for task in tasks {
             drop(task);
-            self.drop_dead();
+            drop(self.world.sort_woken(self.world.lock()));
         }
         drop(queue);
-        self.drop_dead();
+        drop(self.world.sort_woken(self.world.lock()));
         if let Some(driver) = self.drivers[index].take() {
             self.kernel.kill(&driver);
         }
-        self.world.baton().drivers[index] = None;
         let mut state = self.world.lock();
+        state.baton.drivers[index] = None;
         let now = state.now.as_nanos().max(state.nodes[index].disk.now_ns());
         let report = state.nodes[index].disk.crash(now, survivors);
         let (lost, kept) = report.stores.iter().fold((0, 0), |(lost, kept), store| {
@@ -234,12 +178,6 @@ impl<K: Kernel> Pump<'_, K> {
         });
         let name = state.recorder.name("disk_lost");
         state.note(Kind::Fault, index, name, lost, kept);
-    }
-
-    fn drop_dead(&self) {
-        let mut dead: Vec<Runnable> = Vec::new();
-        self.world.lock().sort_woken(&self.world.woken, &mut dead);
-        drop(dead);
     }
 
     fn step(&mut self, number: usize) {
@@ -282,7 +220,7 @@ impl<K: Kernel> Pump<'_, K> {
                 (node.scopes.cancel_all(), node.queue.drain())
             };
             drop(tasks);
-            self.drop_dead();
+            drop(self.world.sort_woken(self.world.lock()));
             if let Some(driver) = self.drivers[index].take() {
                 self.kernel.kill(&driver);
             }
