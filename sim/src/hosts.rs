@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::draw::Domain;
 use crate::handle::NodeHandle;
 use crate::time::nanos;
-use crate::trace::Kind;
+use crate::trace::{Kind, Name};
 use crate::world::{NodeIndex, State};
 
 /// How a host serves one blob.
@@ -21,7 +21,7 @@ pub enum HostManner {
     /// As it should.
     #[default]
     Honest,
-    /// Ten milliseconds of latency, then so many bytes per second.
+    /// The round trip of an honest host, 40 to 80 milliseconds, then so many bytes per second.
     Slow {
         /// At least 1.
         bytes_per_second: u64,
@@ -127,6 +127,7 @@ impl SimBlobs {
     ) -> Result<Bytes, BlobError> {
         let node = self.0.node();
         let asked = self.0.with(|state| {
+            let started = state.recorder.next_seq();
             let (after_ns, result) = state.serve(node, url, length, answer);
             let local = state.local(node);
             let limit_ns = nanos(limit);
@@ -135,10 +136,18 @@ impl SimBlobs {
                 local.after(in_time.unwrap_or(limit_ns)),
                 in_time.is_some(),
                 result,
+                started,
             )
         });
-        let (at, in_time, result) = asked.ok_or(BlobError::Closed)?;
+        let (at, in_time, result, started) = asked.ok_or(BlobError::Closed)?;
         self.0.sleep_until(at).await;
+        self.0.with(|state| {
+            let address = crate::trace::digest(url.as_bytes());
+            let is_answered = u64::from(in_time);
+            let mut record = state.record_of(Kind::BlobEnd, node, Name::NONE, address, is_answered);
+            record.cause = state.recorder.since(started);
+            state.recorder.record(record);
+        });
         if in_time {
             result
         } else {
