@@ -126,8 +126,10 @@ impl SimBlobs {
         answer: impl FnOnce(&Bytes) -> Result<Bytes, BlobError>,
     ) -> Result<Bytes, BlobError> {
         let node = self.0.node();
+        // The request's record, which `serve` writes first.
+        let started = self.0.with(|state| state.recorder.next_seq());
+        let started = started.ok_or(BlobError::Closed)?;
         let asked = self.0.with(|state| {
-            let started = state.recorder.next_seq();
             let (after_ns, result) = state.serve(node, url, length, answer);
             let local = state.local(node);
             let limit_ns = nanos(limit);
@@ -136,10 +138,9 @@ impl SimBlobs {
                 local.after(in_time.unwrap_or(limit_ns)),
                 in_time.is_some(),
                 result,
-                started,
             )
         });
-        let (at, in_time, result, started) = asked.ok_or(BlobError::Closed)?;
+        let (at, in_time, result) = asked.ok_or(BlobError::Closed)?;
         self.0.sleep_until(at).await;
         self.0.with(|state| {
             let address = crate::trace::digest(url.as_bytes());

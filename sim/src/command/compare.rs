@@ -201,6 +201,7 @@ pub fn bisect(arguments: &BisectArguments) -> Result<u8> {
         (Some(left), Some(right), _) => {
             setup::refuse_what(&arguments.what)?;
             let build = setup::this_build()?;
+            tell_runs_apart(&mut output, open(left)?.header(), open(right)?.header());
             let others = perturb_event.map(|_| runner::only_other_keys());
             let mut sides = [
                 Side::of_file(left, &build, None)?,
