@@ -225,7 +225,10 @@ mod tests {
             matches!(&short, Answer::Within(range, why) if *range == (40..50) && why.ends_with("it hung")),
             "another end"
         );
-        assert!(matches!(of_cut(cut(50), 50, ""), Answer::Equal { events: 50, .. }));
+        assert!(matches!(
+            of_cut(cut(50), 50, ""),
+            Answer::Equal { events: 50, .. }
+        ));
     }
 
     #[test]

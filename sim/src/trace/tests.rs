@@ -485,7 +485,10 @@ fn cut_files_that_keep_no_event_are_not_compared() {
     assert_eq!(left.kept_until().unwrap(), 0);
     assert!(matches!(
         diff(&mut left, &mut right, 3).unwrap(),
-        Comparison::Cut { compared: 0, until: 0 }
+        Comparison::Cut {
+            compared: 0,
+            until: 0
+        }
     ));
 }
 

@@ -92,12 +92,19 @@ fn a_damaged_trace_is_refused_and_a_cut_one_is_replayed_as_far_as_it_goes() {
     let diff = place.ends(0, "diff a/seed-3.simtrace cut.simtrace");
     assert!(diff.out.contains("one was cut short"), "{}", diff.out);
     for seed in [3, 4] {
-        place.ends(0, &format!("--seed {seed} --scenario small.toml --trace L0 --out b"));
+        place.ends(
+            0,
+            &format!("--seed {seed} --scenario small.toml --trace L0 --out b"),
+        );
         let bytes = place.read(&format!("b/seed-{seed}.simtrace"));
         place.write(&format!("cut-{seed}.simtrace"), &bytes[..bytes.len() - 40]);
     }
     let nothing = place.ends(2, "diff cut-3.simtrace cut-4.simtrace");
-    assert!(nothing.err.contains("there is nothing to compare"), "{}", nothing.err);
+    assert!(
+        nothing.err.contains("there is nothing to compare"),
+        "{}",
+        nothing.err
+    );
     assert!(
         nothing.err.contains("different seeds: 3 and 4"),
         "{}",

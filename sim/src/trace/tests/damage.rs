@@ -150,6 +150,9 @@ fn a_block_of_impossible_numbers_is_refused() {
         (count, &0u16.to_le_bytes()),
         (count, &u16::MAX.to_le_bytes()),
     ] {
-        assert!(matches!(forged(at, number), Err(Error::Damaged { .. })), "{number:?}");
+        assert!(
+            matches!(forged(at, number), Err(Error::Damaged { .. })),
+            "{number:?}"
+        );
     }
 }
