@@ -5,8 +5,10 @@
 //! And the few library functions that learn something of the host without a system call are ours. Each
 //! ends the worker with the offending place. Elsewhere nothing is armed, and [`Armed`] says so.
 //!
-//! The guard does not see hash order, addresses, statics, RDRAND, CPUID or the CPU's choice of float kernels: the double
-//! run ([`crate::worker::check`]) and the lints do, except the last three, which no run may use.
+//! The guard does not see hash order, addresses, statics, thread numbers (`gettid`, which `abort` needs), the auxiliary
+//! vector, waits on a lock with a limit, RDRAND, CPUID or the CPU's choice of float kernels. The double run
+//! ([`crate::worker::check`]) shows the first five by their differences, the lints keep the limits out, and the last three
+//! no run may use.
 // tidy: allow os-rng in this file: the planted leaks and the tripwire name what they watch for
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -18,15 +18,17 @@ const FEATURE: &str = "rocksdb";
 /// Says in the build folder that a build was finished there.
 const STAMP: &str = "built";
 
-/// A first build that would begin later is left to the next run, which finds everything else built.
-const LATEST_START: Duration = Duration::from_secs(60 * 60);
+/// A first build that would begin later is left to the next run, which finds everything else built: a cold run ends within
+/// three quarters of an hour.
+const LATEST_START: Duration = Duration::from_secs(25 * 60);
 
-const ADVICE: &str = "RocksDB's bindings need libclang: `apt-get install libclang-dev`";
+const ADVICE: &str =
+    "RocksDB needs a C++ compiler and its bindings libclang: `apt-get install g++ libclang-dev`";
 
 /// Whether the lane runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum When {
-    /// If libclang is there or can be installed, and there is time
+    /// If what it needs is there or can be installed, and there is time
     Auto,
     /// Or else fail
     Always,
@@ -45,7 +47,7 @@ pub fn run(workspace: &Workspace, when: When, elapsed: Duration) -> anyhow::Resu
         When::Never => Some("not wanted"),
         _ if !has_feature => Some("there is no soma-runtime with the feature `rocksdb`"),
         When::Auto if !built_before(&target) && elapsed > LATEST_START => Some("too late for a first build"),
-        _ if !has_libclang() && !install_libclang() => Some(ADVICE),
+        _ if !(has_compiler() && has_libclang()) && !install() => Some(ADVICE),
         _ => None,
     };
     match (reason, when) {
@@ -62,14 +64,28 @@ pub fn run(workspace: &Workspace, when: When, elapsed: Duration) -> anyhow::Resu
     let selection = ["--package", PACKAGE, "--features", FEATURE];
     let mut tests = cargo::command(&workspace.root);
     tests.env("CARGO_TARGET_DIR", &target);
-    if tools::NEXTEST.is_there()? {
-        tests.args(["nextest", "run", "--no-fail-fast"]);
+    let closing = if tools::NEXTEST.is_there()? {
+        tests.args(["nextest", "run", "--locked", "--no-fail-fast"]);
+        crate::test::closing_line(tests.args(selection))?
     } else {
-        tests.args(["test", "--all-targets"]);
-    }
-    let closing = crate::test::closing_line(tests.args(selection))?;
+        tests.args(["test", "--locked", "--all-targets"]);
+        cargo::check(tests.args(selection))?;
+        String::new()
+    };
     fs::write(target.join(STAMP), "")?;
     Ok(Outcome::Passed(closing))
+}
+
+/// Whether there is a C++ compiler by the name that build scripts call.
+fn has_compiler() -> bool {
+    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    let mut version = Command::new(compiler);
+    version
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
 }
 
 /// Whether the loader that RocksDB's bindings use would find the library.
@@ -103,8 +119,8 @@ fn is_libclang(name: &str) -> bool {
     rest.starts_with(".so") || rest == ".dylib" || rest.strip_prefix('-').is_some_and(version)
 }
 
-/// Installs it where that needs no question: as root, with apt-get.
-fn install_libclang() -> bool {
+/// Installs both where that needs no question: as root, with apt-get.
+fn install() -> bool {
     let silent = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
@@ -120,8 +136,16 @@ fn install_libclang() -> bool {
         && ran(silent("apt-get", &["update", "-qq"]))
         && ran(silent(
             "apt-get",
-            &["install", "-y", "-qq", "--no-install-recommends", "libclang-dev"],
+            &[
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "g++",
+                "libclang-dev",
+            ],
         ))
+        && has_compiler()
         && has_libclang()
 }
 

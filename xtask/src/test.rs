@@ -46,8 +46,15 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
         }
         groups.retain(|group| !group.packages.is_empty());
     }
+    if groups.is_empty() {
+        bail!("a benchmark has no tests: `cargo xtask bench` runs it");
+    }
+    let mut ran = 0;
     for group in &groups {
-        tests(workspace, group, &[], &arguments.filters, &[])?;
+        ran += count(&tests(workspace, group, &[], &arguments.filters, &[])?);
+    }
+    if ran == 0 {
+        bail!("no test's name contains {}", arguments.filters.join(" or "));
     }
     if arguments.filters.is_empty() {
         for group in &groups {
@@ -135,8 +142,20 @@ pub fn tests(
         .arg("--")
         .args(filters);
     cargo::check(&mut command)?;
-    Ok("passed under `cargo test`".to_owned())
+    Ok(PASSED.to_owned())
 }
+
+/// How many tests ran, by the runner's closing line. `cargo test` does not say, so it counts as one.
+pub fn count(closing: &str) -> u64 {
+    let words: Vec<&str> = closing.split_whitespace().collect();
+    let number = words
+        .windows(2)
+        .find_map(|pair| pair[1].starts_with("test").then(|| pair[0].parse().ok())?);
+    number.unwrap_or(u64::from(closing == PASSED))
+}
+
+/// What stands for a closing line where `cargo test` ran the tests.
+const PASSED: &str = "passed under `cargo test`";
 
 /// Runs the examples in the documentation of `group`.
 pub fn doc_tests(workspace: &Workspace, group: &Group) -> anyhow::Result<()> {
@@ -229,6 +248,7 @@ mod tests {
         };
         let passed = run("echo '  Summary [ 0.1s] 2 tests run: 2 passed, 0 skipped' >&2").unwrap();
         assert_eq!(passed, "Summary [ 0.1s] 2 tests run: 2 passed, 0 skipped");
+        assert_eq!((count(&passed), count("no tests"), count(PASSED)), (2, 0, 1));
         let failed =
             run("echo '  Summary [ 0.1s] 2 tests run: 1 passed, 1 failed' >&2; exit 100").unwrap_err();
         assert_eq!(

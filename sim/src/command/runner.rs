@@ -197,7 +197,10 @@ impl Runner<'_> {
             let perturbation = |seed: Seed| Perturbation::draw(seed.get());
             check_many(&config, seeds, perturbation, job, |news| match news {
                 News::Ended(checked) => go_on(self.checked(checked)),
-                News::Running(in_flight) => go_on(self.running(in_flight)),
+                News::Running(in_flight) => {
+                    self.running(in_flight);
+                    ControlFlow::Continue(())
+                }
             })?
         } else {
             let perturbation = self.recipe.perturb.map(|_| only_other_keys());
@@ -207,13 +210,17 @@ impl Runner<'_> {
             });
             run_watched(&config, assignments, job, |news| match news {
                 News::Ended(report) => go_on(self.ended(&report, trace.is_some())),
-                News::Running(in_flight) => go_on(self.running(in_flight)),
+                News::Running(in_flight) => {
+                    self.running(in_flight);
+                    ControlFlow::Continue(())
+                }
             })?
         };
         failed.map_or(Ok(batch), Err)
     }
 
-    fn running(&mut self, in_flight: InFlight) -> Result<()> {
+    /// Shows how far things are.
+    fn running(&mut self, in_flight: InFlight) {
         let Self {
             output,
             tally,
@@ -245,7 +252,6 @@ impl Runner<'_> {
                 tally.seeds, tally.failed
             )
         });
-        Ok(())
     }
 
     fn checked(&mut self, checked: Checked) -> Result<()> {

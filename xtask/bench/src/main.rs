@@ -1,24 +1,46 @@
-//! Benchmarks that compare two things in one run. `cargo run --release -p soma-bench -- quic`.
+//! Benchmarks that compare two things in one run: `cargo xtask bench` names them, `cargo xtask bench NAME` runs one.
 
+mod measure;
 mod quic;
+mod seeds;
+mod sim;
+mod trace;
+mod worker;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "soma-bench", about = "Benchmarks that compare two things in one run")]
 struct Arguments {
     #[command(subcommand)]
-    bench: Bench,
+    bench: Option<Bench>,
 }
 
 #[derive(Subcommand)]
 enum Bench {
-    /// The node's network over loopback, beside a bare quinn echo.
+    /// Our simulator beside madsim's Endpoint, turmoil and commonware: raw deliveries per second
+    Sim(sim::Arguments),
+    /// Seeds per hour and virtual seconds per second of one core, with the simulator that developers run
+    Seeds(seeds::Arguments),
+    /// What hashing every event takes of a run
+    Trace(trace::Arguments),
+    /// What a forked worker costs per seed
+    Worker(worker::Arguments),
+    /// The node's network over loopback, beside a bare quinn echo
     Quic(quic::Arguments),
+    /// One turn of one side of `sim`
+    #[command(hide = true, subcommand)]
+    Contestant(sim::Contestant),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
-        Bench::Quic(arguments) => quic::run(&arguments),
+        None => Ok(Arguments::command().print_help()?),
+        Some(Bench::Sim(arguments)) => sim::run(&arguments),
+        Some(Bench::Seeds(arguments)) => seeds::run(&arguments),
+        Some(Bench::Trace(arguments)) => trace::run(&arguments),
+        Some(Bench::Worker(arguments)) => worker::run(&arguments),
+        Some(Bench::Quic(arguments)) => quic::run(&arguments),
+        Some(Bench::Contestant(contestant)) => sim::turn(&contestant),
     }
 }

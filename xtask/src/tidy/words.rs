@@ -22,6 +22,8 @@ enum Place {
     Everywhere,
     /// In layers 0 to 2, testkit and sim, tests included.
     Simulated,
+    /// In layers 0 to 2, tests included.
+    Network,
     /// In every crate but `runtime` and the tools.
     OutsideRuntime,
     /// In the folders `src` of layers 0 and 1.
@@ -39,11 +41,15 @@ const fn ban(rule: &'static str, word: &'static str, place: Place, fix: &'static
 
 const SELECT: &str = "write `env::select!`, whose priority is the order of its branches";
 const RANDOM: &str = "draw from `env::Entropy`, or take a seeded generator as an argument";
+const HOST: &str = "reach the outside through `env`; only the edges may name the host";
+const FLOAT: &str = "use integers: a float is not the same on every machine";
 const PLACEHOLDER: &str = "write the code, or return an error that says what is missing";
 
 const BANS: &[Ban] = &[
     ban("select", "select!", Place::Simulated, SELECT),
     ban("select", "select_biased!", Place::Simulated, SELECT),
+    ban("select", "tokio::select", Place::Simulated, SELECT),
+    ban("select", "futures_util::select", Place::Simulated, SELECT),
     ban("thread-rng", "thread_rng", Place::Simulated, RANDOM),
     ban("os-rng", "OsRng", Place::OutsideRuntime, RANDOM),
     ban(
@@ -52,6 +58,12 @@ const BANS: &[Ban] = &[
         Place::Simulated,
         "pass configuration in as an argument",
     ),
+    ban("host", "std::fs", Place::Network, HOST),
+    ban("host", "std::net", Place::Network, HOST),
+    ban("host", "std::process", Place::Network, HOST),
+    ban("host", "std::thread", Place::Network, HOST),
+    ban("float", "f32", Place::SourcesOfRules, FLOAT),
+    ban("float", "f64", Place::SourcesOfRules, FLOAT),
     ban(
         "testkit",
         "testkit",
@@ -61,6 +73,12 @@ const BANS: &[Ban] = &[
     ban(
         "ignored-test",
         "#[ignore",
+        Place::Everywhere,
+        "make the test fast and certain, or delete it",
+    ),
+    ban(
+        "ignored-test",
+        "ignore)]",
         Place::Everywhere,
         "make the test fast and certain, or delete it",
     ),
@@ -83,11 +101,20 @@ pub fn check(workspace: &Workspace, file: &Path, text: &str) -> Vec<Finding> {
     };
     let bans: Vec<&Ban> = BANS.iter().filter(holds).collect();
     let mut findings = Vec::new();
-    for (index, code) in source::code(text).iter().enumerate() {
+    let code = source::code(text);
+    for index in 0..code.len() {
+        // A group of modules of std reads as if each had a line of its own.
+        let line = format!("{} {}", code[index], grouped(&code[index..]));
         for ban in &bans {
             let stands = match ban.word {
-                "select!" => other_select(file, name, code),
-                word => contains_word(code, word),
+                "select!" => other_select(file, name, &line),
+                // Both words of one line are one finding.
+                "tokio::select" | "futures_util::select" => {
+                    contains_word(&line, ban.word)
+                        && !other_select(file, name, &line)
+                        && file != Path::new(DEFINITION)
+                }
+                word => contains_word(&line, word),
             };
             let above = index.checked_sub(1).map(|above| lines[above]);
             let allowed = [Some(lines[index]), above]
@@ -117,6 +144,7 @@ impl Place {
         let row = owner.and_then(|package| layers::find(package.short()));
         match self {
             Self::Everywhere => true,
+            Self::Network => row.is_some_and(|row| row.layer <= Layer::Composition),
             Self::Simulated => row.is_some_and(layers::Row::is_simulated),
             Self::OutsideRuntime => row.is_some_and(|row| row.name != "runtime" && row.layer != Layer::Tools),
             Self::SourcesOfRules => {
@@ -143,6 +171,32 @@ fn other_select(file: &Path, owner: Option<&str>, code: &str) -> bool {
         let path = before.ends_with(ours) && !before[..before.len() - ours.len()].ends_with([':', '_']);
         whole && !path
     })
+}
+
+/// The modules that a `std::{…}` on the first of these lines names, each as `std::module`.
+fn grouped<S: AsRef<str>>(lines: &[S]) -> String {
+    const GROUP: &str = "std::{";
+    let first = lines[0].as_ref();
+    let Some(at) = first.find(GROUP) else {
+        return String::new();
+    };
+    let rest = lines[1..].iter().map(AsRef::as_ref);
+    let text = [&first[at + GROUP.len()..]].into_iter().chain(rest);
+    let (mut depth, mut modules) = (1, String::from("std::"));
+    for letter in text.flat_map(|line| line.chars().chain([' '])) {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        match letter {
+            _ if depth == 0 => break,
+            ',' if depth == 1 => modules.push_str(" std::"),
+            letter if letter.is_whitespace() && modules.ends_with("std::") => {}
+            letter => modules.push(letter),
+        }
+    }
+    modules
 }
 
 /// Whether `word` stands in `code` and is not part of a longer one.
@@ -206,6 +260,12 @@ mod tests {
             ("os-rng", "key(&mut OsRng)"),
             ("std-env", "std::env::args()"),
             ("std-env", "use std::env;"),
+            ("std-env", "use std::{env, fmt};"),
+            (
+                "std-env",
+                "use std::{\n    fmt::{self, Write},\n    env::var,\n};",
+            ),
+            ("select", "use tokio::select as pick;"),
         ];
         for (rule, line) in table {
             for file in simulated {
@@ -225,6 +285,7 @@ mod tests {
         let table = [
             ("ignored-test", "#[ignore]"),
             ("ignored-test", "#[ignore = \"slow\"]"),
+            ("ignored-test", "#[cfg_attr(all(), ignore)]"),
             ("placeholder", "todo!()"),
             ("placeholder", "unimplemented!()"),
             ("placeholder", "dbg!(a)"),
@@ -239,6 +300,26 @@ mod tests {
                 assert_eq!(found(file, line), [(1, rule)], "{file}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn the_host_and_floats_stay_outside_of_the_network() {
+        for (rule, line) in [
+            ("host", "std::fs::read(path)"),
+            ("host", "use std::{net, process};"),
+            ("host", "std::thread::Builder::new()"),
+        ] {
+            let expected = line.matches("process").map(|_| (1, rule)).chain([(1, rule)]);
+            assert_eq!(
+                found("crates/node/src/a.rs", line),
+                expected.collect::<Vec<_>>(),
+                "{line}"
+            );
+            assert_eq!(found("crates/runtime/src/a.rs", line), [], "{line}");
+        }
+        assert_eq!(found("crates/ledger/src/a.rs", "a as f64"), [(1, "float")]);
+        assert_eq!(found("crates/ledger/tests/a.rs", "a as f64"), []);
+        assert_eq!(found("crates/node/src/a.rs", "a as f64"), []);
     }
 
     #[test]

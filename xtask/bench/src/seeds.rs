@@ -1,0 +1,99 @@
+//! How fast the simulator explores: virtual seconds per second of one core, and seeds per hour. Measured with the
+//! program that developers run, its workers and its guard, in turns.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::measure::{executable, median};
+use crate::sim::workload::processor_time;
+
+/// How much is measured.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Turns of each row; the median counts
+    #[arg(long, default_value_t = 3)]
+    turns: u64,
+    /// Seeds of a turn of the swarm
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+}
+
+/// Virtual seconds that the goal counts for one seed, and the seeds per hour and core that it asks for at ten nodes.
+const SEED_SECONDS: f64 = 30.0;
+const GOAL: f64 = 10_000.0;
+
+struct Row {
+    scenario: &'static str,
+    nodes: usize,
+    seeds: u64,
+    speeds: Vec<f64>,
+}
+
+/// Measures and prints.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sim");
+    let program = executable(&folder, &["--profile", "sim", "--bin", "soma-sim", "--locked"])?;
+    let row = |scenario, nodes, seeds| Row {
+        scenario,
+        nodes,
+        seeds,
+        speeds: Vec::new(),
+    };
+    let mut rows = [
+        row("calm", 4, 1),
+        row("calm", 10, 1),
+        row("calm", 50, 1),
+        row("swarm", 4, arguments.seeds),
+        row("swarm", 10, arguments.seeds),
+    ];
+    for turn in 0..arguments.turns {
+        for row in &mut rows {
+            let speed = row.turn(&program, 1 + turn * row.seeds)?;
+            row.speeds.push(speed);
+        }
+    }
+    println!(
+        "{:<8} {:>6} {:>24} {:>24} {:>8}",
+        "", "nodes", "virtual s per core s", "seeds of 30 s/h/core", "goal"
+    );
+    for row in &mut rows {
+        let speed = median(&mut row.speeds);
+        let goal = match (row.scenario, row.nodes) {
+            ("swarm", 10) => GOAL.to_string(),
+            _ => String::new(),
+        };
+        let seeds = speed * 3_600.0 / SEED_SECONDS;
+        println!(
+            "{:<8} {:>6} {speed:>24.1} {seeds:>24.0} {goal:>8}",
+            row.scenario, row.nodes
+        );
+    }
+    Ok(())
+}
+
+impl Row {
+    /// Virtual seconds of all seeds from `first` on, per second of processor time.
+    fn turn(&self, program: &Path, first: u64) -> anyhow::Result<f64> {
+        let before = processor_time(libc::RUSAGE_CHILDREN);
+        let output = Command::new(program)
+            .args(["--scenario", self.scenario, "--nodes", &self.nodes.to_string()])
+            .args(["--seeds", &format!("{first}..{}", first + self.seeds)])
+            .output()?;
+        let spent = processor_time(libc::RUSAGE_CHILDREN) - before;
+        let said = String::from_utf8(output.stdout)?;
+        ensure!(output.status.success(), "a seed failed:\n{said}");
+        let seconds = said.lines().map(|line| {
+            let seconds = line
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix("vtime="));
+            let seconds = seconds.and_then(|seconds| seconds.strip_suffix('s'));
+            seconds
+                .context("a verdict has its virtual time")?
+                .parse::<f64>()
+                .context("a number")
+        });
+        Ok(seconds.sum::<anyhow::Result<f64>>()? / spent.as_secs_f64())
+    }
+}
