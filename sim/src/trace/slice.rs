@@ -48,8 +48,8 @@ fn line(entry: &Entry, names: &Names) -> String {
         what.trim_end(),
     );
     for (label, value) in kind.numbers().into_iter().zip([entry.record.a, entry.record.b]) {
-        let is_said = !label.is_empty() && !(label == "step" && value == Record::NO_STEP);
-        if is_said {
+        let says_nothing = label.is_empty() || label == "step" && value == Record::NO_STEP;
+        if !says_nothing {
             write!(line, "  {label}={value}").expect("a string takes all text");
         }
     }
