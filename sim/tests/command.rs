@@ -233,30 +233,6 @@ fn failing_seeds_of_a_batch_leave_evidence_that_shows_them_again() {
 }
 
 #[test]
-fn a_failure_is_counted_and_reported_though_its_files_cannot_be_written() {
-    let place = Place::new();
-    place.write_stuck_plan();
-    std::fs::create_dir_all(place.path("evidence/seed-1.simtrace")).expect("the host has room for a folder");
-    let line = "--seeds 1..3 --scenario slow.toml --plan stuck.toml --out evidence --junit junit.xml";
-    let batch = place.ends(11, line);
-    assert!(
-        batch
-            .last()
-            .starts_with("FAIL seeds=2 passed=0 failed=2 liveness=2 first_failed=1 "),
-        "{}",
-        batch.out
-    );
-    assert!(
-        batch
-            .err
-            .contains("note: not all files of its failure were written: "),
-        "{}",
-        batch.err
-    );
-    assert_well_formed(&place.text("junit.xml"), 2);
-}
-
-#[test]
 fn a_plan_of_absurd_numbers_makes_no_run_panic() {
     let place = Place::new();
     let plan = "\
@@ -312,6 +288,30 @@ fn assert_well_formed(text: &str, cases: usize) {
     }
     assert!(open.is_empty(), "{open:?}");
     assert_eq!(text.matches("<testcase ").count(), cases);
+}
+
+#[test]
+fn a_failure_is_counted_and_reported_though_its_files_cannot_be_written() {
+    let place = Place::new();
+    place.write_stuck_plan();
+    std::fs::create_dir_all(place.path("evidence/seed-1.simtrace")).expect("the host has room for a folder");
+    let line = "--seeds 1..3 --scenario slow.toml --plan stuck.toml --out evidence --junit junit.xml";
+    let batch = place.ends(11, line);
+    assert!(
+        batch
+            .last()
+            .starts_with("FAIL seeds=2 passed=0 failed=2 liveness=2 first_failed=1 "),
+        "{}",
+        batch.out
+    );
+    assert!(
+        batch
+            .err
+            .contains("note: not all files of its failure were written: "),
+        "{}",
+        batch.err
+    );
+    assert_well_formed(&place.text("junit.xml"), 2);
 }
 
 #[test]
