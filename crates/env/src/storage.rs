@@ -22,7 +22,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
     type Store: Store;
 
     /// Opens or creates the store `name` with these families. Families that exist and are not listed are kept and
-    /// cannot be reached. One store can be open once.
+    /// cannot be reached. One store can be open once. Dropping the future closes what it has opened, perhaps a moment
+    /// later; until then the store is [`StorageError::Locked`].
     ///
     /// # Errors
     /// [`StorageError::Locked`], [`StorageError::Corrupt`], [`StorageError::Full`], [`StorageError::Io`],
