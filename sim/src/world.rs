@@ -194,6 +194,12 @@ impl State {
         self.nodes[index].local.max(self.now)
     }
 
+    /// When something leaves node `index` that its task does now: after the work that the task has charged.
+    pub fn acts_at(&self, index: NodeIndex) -> VirtualTime {
+        let node = &self.nodes[index];
+        self.local(index).after(node.slowed(node.charged_ns))
+    }
+
     /// Writes one record of `node`, at this instant, caused by what is going on.
     pub fn note(&mut self, kind: Kind, node: NodeIndex, name: Name, a: u64, b: u64) -> u64 {
         let record = self.record_of(kind, node, name, a, b);

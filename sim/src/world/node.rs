@@ -1,7 +1,9 @@
 //! One node: its clock, processor, disk and tasks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use env::sync::Semaphore;
 use types::PeerId;
 
 use super::{NodeIndex, NodeSpec, Program, WorldConfig};
@@ -33,7 +35,10 @@ pub(crate) struct Node {
     pub charged_ns: u64,
     /// Cost factor in thousandths: 1,000 is the calibrated speed, more is slower.
     pub slowness: u64,
-    pub cores: Vec<VirtualTime>,
+    /// When each core is free.
+    cores: Vec<VirtualTime>,
+    /// Held by the job that gets the next core; the others wait for it in the order of their calls.
+    pub next_job: Arc<Semaphore>,
     pub disk: Disk,
     pub queue: RunQueue,
     pub scopes: Scopes,
@@ -61,6 +66,7 @@ impl Node {
             charged_ns: 0,
             slowness: FULL_SPEED,
             cores: vec![VirtualTime::ZERO; config.costs.cores as usize],
+            next_job: Arc::new(Semaphore::new(1)),
             disk: Disk::new(seed, index as u64, config.disk),
             queue: RunQueue::default(),
             scopes: Scopes::default(),
@@ -81,12 +87,18 @@ impl Node {
         self.local = now;
         self.charged_ns = 0;
         self.cores.fill(now);
+        self.next_job = Arc::new(Semaphore::new(1));
         self.entropy.clear();
     }
 
     /// Whether a handle of `incarnation` still reaches the world.
     pub fn lives(&self, incarnation: u32) -> bool {
         self.alive && self.incarnation == incarnation
+    }
+
+    /// The core that is free first.
+    pub fn free_core(&mut self) -> &mut VirtualTime {
+        self.cores.iter_mut().min().expect("a node has a core")
     }
 
     /// What `ns` of calibrated work takes here.

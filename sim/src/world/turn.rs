@@ -195,7 +195,8 @@ impl State {
     fn end_poll(&mut self, index: NodeIndex) {
         let poll_ns = self.config.costs.poll_ns;
         let node = &mut self.nodes[index];
-        let spent = node.slowed(poll_ns.saturating_add(node.charged_ns));
+        let charged_ns = std::mem::take(&mut node.charged_ns);
+        let spent = node.slowed(poll_ns.saturating_add(charged_ns));
         node.busy_until = node.local.after(spent);
     }
 }
