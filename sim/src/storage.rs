@@ -53,8 +53,11 @@ impl NodeHandle {
     ) -> Option<(Answer<T>, u64)> {
         let node = self.node();
         self.with(|state| {
-            let local = state.local(node).as_nanos().max(state.nodes[node].disk.now_ns());
-            let answer = question(&mut state.nodes[node].disk, local);
+            let at = state
+                .acts_at(node)
+                .as_nanos()
+                .max(state.nodes[node].disk.now_ns());
+            let answer = question(&mut state.nodes[node].disk, at);
             let seq = state.note_disk(Kind::DiskStart, node, &answer.event);
             (answer, seq)
         })

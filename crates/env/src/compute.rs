@@ -17,8 +17,9 @@ pub trait Compute: Clone + Send + Sync + 'static {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static;
 
-    /// States that the calling task has just spent `cost` on its own thread. The simulator holds the node busy for
-    /// that long; production does nothing.
+    /// States that the calling task has just spent `cost` on its own thread, on what it does next. The simulator holds
+    /// the node busy for that long, and what the task sends, asks of a disk or has computed afterwards leaves it that
+    /// much later; the clock shows it from the next poll on. Production does nothing.
     fn charge(&self, cost: Cost);
 }
 

@@ -7,6 +7,7 @@ mod disk;
 mod host;
 mod network;
 mod process;
+mod work;
 
 use std::time::Duration;
 
