@@ -84,8 +84,6 @@ pub(crate) enum Event {
     Step(usize),
     /// What a program asked the world for.
     Act(Box<Action>),
-    /// The run is over.
-    End,
 }
 
 /// Shared by the pump, the drivers and every handle.
@@ -98,6 +96,8 @@ pub(crate) struct World {
 pub(crate) struct State {
     pub seed: Seed,
     pub now: VirtualTime,
+    /// The last instant of the run. What happens at it still belongs to the run.
+    pub until: VirtualTime,
     pub config: WorldConfig,
     pub events: EventQueue<Event>,
     pub nodes: Vec<Node>,
@@ -149,6 +149,7 @@ impl World {
         let state = State {
             seed,
             now: VirtualTime::ZERO,
+            until: VirtualTime::ZERO,
             events: EventQueue::default(),
             ready: VecDeque::new(),
             net: Net::new(config.net.clone(), &ids),

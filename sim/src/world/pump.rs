@@ -21,7 +21,7 @@ pub enum End {
     Time,
     /// An oracle objected.
     Violation(Violation),
-    /// Nothing was left to happen.
+    /// Nothing was left to happen, and the time had not passed.
     Stalled,
 }
 
@@ -53,8 +53,7 @@ impl<K: Kernel> Pump<'_, K> {
     async fn run(&mut self, until: VirtualTime) -> End {
         {
             let mut state = self.world.lock();
-            // What else happens at the last instant still belongs to the run.
-            state.events.insert(until, u32::MAX, Event::End);
+            state.until = until;
             for (number, step) in self.plan.steps.iter().enumerate() {
                 // Steps of one instant come in their order, and before whatever else happens then.
                 if step.at() > VirtualTime::ZERO {

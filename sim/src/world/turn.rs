@@ -137,8 +137,13 @@ impl World {
                 node.waiting = false;
                 continue;
             }
-            let Some((at, event)) = state.events.pop() else {
-                return (state, Next::End(End::Stalled));
+            let until = state.until;
+            let Some((at, event)) = state.events.pop_until(until) else {
+                if state.now < until && state.events.is_empty() {
+                    return (state, Next::End(End::Stalled));
+                }
+                state.now = until;
+                return (state, Next::End(End::Time));
             };
             assert!(at >= state.now, "time does not run backwards");
             state.now = at;
@@ -155,7 +160,6 @@ impl World {
                 Event::Net(event) => state.on_net(event),
                 Event::Step(number) => return (state, Next::Step(number)),
                 Event::Act(action) => return (state, Next::Act(action)),
-                Event::End => return (state, Next::End(End::Time)),
             }
         }
     }
