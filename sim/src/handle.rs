@@ -79,7 +79,8 @@ enum Until {
     Mono(Mono),
 }
 
-/// A timer in the world's queue, which is taken back when the future is dropped.
+/// A timer in the world's queue, which is taken back when the future is dropped. Where it waits on a clock whose rate
+/// changes, it is polled and set anew.
 pub(crate) struct Sleep {
     handle: NodeHandle,
     until: Until,
@@ -102,11 +103,11 @@ impl Future for Sleep {
             let over = state.local(node) >= at;
             if let Some((set, key)) = this.timer {
                 // A timer that stands keeps its place, whoever polls it now.
-                if let Some(Event::Wake(waker, _)) = state.events.get_mut(key)
+                if let Some(Event::Wake { task, .. }) = state.events.get_mut(key)
                     && set == at
                     && !over
                 {
-                    waker.clone_from(cx.waker());
+                    task.clone_from(cx.waker());
                     return Poll::Pending;
                 }
                 stale = state.events.cancel(key);
@@ -115,8 +116,12 @@ impl Future for Sleep {
             if over {
                 return Poll::Ready(());
             }
-            let cause = state.cause;
-            let key = state.schedule(at, node, Event::Wake(cx.waker().clone(), cause));
+            let wake = Event::Wake {
+                task: cx.waker().clone(),
+                cause: state.cause,
+                clock: matches!(this.until, Until::Mono(_)).then_some(node),
+            };
+            let key = state.schedule(at, node, wake);
             this.timer = Some((at, key));
             Poll::Pending
         });

@@ -74,8 +74,14 @@ pub struct NodeSpec {
 
 /// Something that is going to happen.
 pub(crate) enum Event {
-    /// A timer of a task, and the record of the poll that set it.
-    Wake(Waker, Option<u64>),
+    /// A timer of a task.
+    Wake {
+        task: Waker,
+        /// The record of the poll that set it.
+        cause: Option<u64>,
+        /// Whose clock it waits on; `None` when it waits for an instant of the world.
+        clock: Option<NodeIndex>,
+    },
     /// The processor of a node is free again.
     Free { node: NodeIndex },
     /// Something in the network.

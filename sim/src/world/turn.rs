@@ -149,9 +149,9 @@ impl World {
             state.now = at;
             state.cause = None;
             match event {
-                Event::Wake(waker, cause) => {
+                Event::Wake { task, cause, .. } => {
                     state.cause = cause;
-                    waker.wake();
+                    task.wake();
                 }
                 Event::Free { node } => {
                     state.nodes[node].waiting = false;
