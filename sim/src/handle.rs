@@ -14,6 +14,7 @@ use types::{Mono, UnixMillis};
 
 pub use self::compute::SimCompute;
 pub use self::spawner::{SimScope, SimSpawner, SimTask};
+use crate::clock::NodeClock;
 use crate::draw::Domain;
 use crate::hosts::SimBlobs;
 use crate::network::SimNetwork;
@@ -236,21 +237,26 @@ impl Env for SimEnv {
     }
 }
 
-/// A node's clocks. See [`crate::clock`].
+/// A node's clocks. See [`crate::clock`]. They stand still when the incarnation has ended.
 #[derive(Clone)]
 pub struct SimClock(NodeHandle);
 
-impl Clock for SimClock {
-    fn now(&self) -> Mono {
+impl SimClock {
+    fn read<T>(&self, read: impl FnOnce(&NodeClock, VirtualTime) -> T) -> T {
         let state = self.0.world().lock();
         let node = self.0.node();
-        state.nodes[node].clock.mono(state.local(node))
+        let (clock, at) = state.nodes[node].clock_of(self.0.incarnation(), state.local(node));
+        read(clock, at)
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Mono {
+        self.read(NodeClock::mono)
     }
 
     fn wall(&self) -> UnixMillis {
-        let state = self.0.world().lock();
-        let node = self.0.node();
-        state.nodes[node].clock.wall(state.local(node))
+        self.read(NodeClock::wall)
     }
 
     fn sleep_until(&self, at: Mono) -> impl Future<Output = ()> + Send + 'static {
@@ -262,7 +268,8 @@ impl Clock for SimClock {
     }
 }
 
-/// A node's entropy: one stream per (node, incarnation, domain).
+/// A node's entropy: one stream per (node, incarnation, domain), which goes on when the incarnation has ended, and then
+/// leaves no trace.
 #[derive(Clone)]
 pub struct SimEntropy(NodeHandle);
 
@@ -271,9 +278,13 @@ impl Entropy for SimEntropy {
         let mut state = self.0.world().lock();
         let index = self.0.node();
         let name = crate::trace::digest(domain.as_bytes());
-        let stream = (index as u64) << 32 | u64::from(self.0.incarnation());
+        let incarnation = self.0.incarnation();
+        let stream = (index as u64) << 32 | u64::from(incarnation);
         for chunk in out.chunks_mut(8) {
-            let block = state.nodes[index].entropy.entry(domain).or_insert(0);
+            let block = state.nodes[index]
+                .entropy
+                .entry((incarnation, domain))
+                .or_insert(0);
             *block += 1;
             let block = *block;
             let bits = state
@@ -283,7 +294,9 @@ impl Entropy for SimEntropy {
                 .to_le_bytes();
             chunk.copy_from_slice(&bits[..chunk.len()]);
         }
-        state.note(Kind::Entropy, index, Name::NONE, name, out.len() as u64);
+        if state.nodes[index].lives(incarnation) {
+            state.note(Kind::Entropy, index, Name::NONE, name, out.len() as u64);
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Node {
     /// In the world's `ready` list, or waiting for the processor.
     pub waiting: bool,
     pub clock: NodeClock,
+    /// The clock of each incarnation that has ended, and the instant at which it stands.
+    ended: Vec<(NodeClock, VirtualTime)>,
     pub busy_until: VirtualTime,
     /// The instant that the task being polled sees.
     pub local: VirtualTime,
@@ -42,8 +44,8 @@ pub(crate) struct Node {
     pub disk: Disk,
     pub queue: RunQueue,
     pub scopes: Scopes,
-    /// Blocks drawn from each entropy domain by this incarnation.
-    pub entropy: BTreeMap<&'static str, u64>,
+    /// Blocks drawn by each incarnation from each entropy domain.
+    pub entropy: BTreeMap<(u32, &'static str), u64>,
     /// Visits of each buggify site.
     pub visits: BTreeMap<&'static str, u64>,
     /// Events of this node that have drawn their place among those of one instant.
@@ -61,6 +63,7 @@ impl Node {
             paused: false,
             waiting: false,
             clock: NodeClock::default(),
+            ended: Vec::new(),
             busy_until: VirtualTime::ZERO,
             local: VirtualTime::ZERO,
             charged_ns: 0,
@@ -88,7 +91,22 @@ impl Node {
         self.charged_ns = 0;
         self.cores.fill(now);
         self.next_job = Arc::new(Semaphore::new(1));
-        self.entropy.clear();
+    }
+
+    /// Ends the living incarnation, at `now`.
+    pub fn end(&mut self, now: VirtualTime) {
+        assert!(self.alive, "what ends has lived");
+        self.alive = false;
+        self.waiting = false;
+        self.ended.push((self.clock.clone(), self.local.max(now)));
+    }
+
+    /// The clock that a handle of `incarnation` reads at `local`, and when: it stands still when that has ended.
+    pub fn clock_of(&self, incarnation: u32, local: VirtualTime) -> (&NodeClock, VirtualTime) {
+        match self.ended.get(incarnation as usize - 1) {
+            Some((clock, at)) => (clock, *at),
+            None => (&self.clock, local),
+        }
     }
 
     /// Whether a handle of `incarnation` still reaches the world.

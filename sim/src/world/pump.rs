@@ -144,8 +144,7 @@ impl<K: Kernel> Pump<'_, K> {
             let now = state.now;
             state.note(Kind::Crash, index, Name::NONE, 0, 0);
             let node = &mut state.nodes[index];
-            node.alive = false;
-            node.waiting = false;
+            node.end(now);
             let (tasks, queue) = (node.scopes.cancel_all(), node.queue.drain());
             let incarnation = node.incarnation;
             state.net_crash(index);
@@ -214,8 +213,11 @@ impl<K: Kernel> Pump<'_, K> {
         for index in 0..self.drivers.len() {
             let tasks = {
                 let mut state = self.world.lock();
+                let now = state.now;
                 let node = &mut state.nodes[index];
-                node.alive = false;
+                if node.alive {
+                    node.end(now);
+                }
                 (node.scopes.cancel_all(), node.queue.drain())
             };
             drop(tasks);

@@ -4,6 +4,7 @@
 
 mod clock;
 mod disk;
+mod ended;
 mod host;
 mod network;
 mod process;
