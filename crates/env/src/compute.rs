@@ -7,8 +7,9 @@ pub trait Compute: Clone + Send + Sync + 'static {
     /// Runs `job` beside the tasks of the node and yields its value. The job gets no handle of the environment, so
     /// it can observe neither time nor entropy.
     ///
-    /// The call waits while all places of the bounded queue are taken. Dropping the future before the job has
-    /// started withdraws it; a running job runs to its end and its value is dropped.
+    /// The job is queued from the first poll on; the call waits while all places of the bounded queue are taken.
+    /// Dropping the future before the job has started withdraws it; a running job runs to its end and its value is
+    /// dropped.
     ///
     /// # Errors
     /// [`ComputeError`].

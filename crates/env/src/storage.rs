@@ -73,7 +73,7 @@ impl fmt::Display for Family {
 /// One key with its value.
 pub type Entry = (Bytes, Bytes);
 
-/// Reads of one consistent state.
+/// Reads of one consistent state: of a snapshot, or of a store as it is when the read is first polled or later.
 pub trait Reader: Send + Sync + 'static {
     /// The value at `key`.
     ///
@@ -117,13 +117,13 @@ pub trait Store: Reader + Clone {
         durability: Durability,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// The present state.
+    /// The state at the first poll or later.
     ///
     /// # Errors
     /// [`StorageError::Io`], [`StorageError::Closed`].
     fn snapshot(&self) -> impl Future<Output = Result<Self::Snapshot, StorageError>> + Send;
 
-    /// A barrier without a batch of its own.
+    /// A barrier without a batch of its own, behind every batch whose write was called before.
     ///
     /// # Errors
     /// As [`write`](Self::write).
