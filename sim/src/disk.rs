@@ -76,6 +76,17 @@ pub struct Answer<T> {
     pub event: DiskEvent,
 }
 
+impl<T> Answer<T> {
+    /// The same answer about something else.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer {
+            result: self.result.map(change),
+            at_ns: self.at_ns,
+            event: self.event,
+        }
+    }
+}
+
 /// One operation on its way through the disk.
 struct Call {
     kind: OperationKind,

@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::NodeClock;
 use crate::disk::{DiskFault, FaultKind, Harm, Survivors};
 use crate::hosts::HostManner;
 use crate::network::LinkFault;
 use crate::oracle::Fact;
 use crate::time::VirtualTime;
-use crate::world::{NodeIndex, State};
+use crate::world::{Event, NodeIndex, State};
 
 /// What happens to the world, in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,9 +316,9 @@ impl State {
                 }
             }
             Action::Reset { from, to } => self.reset_session(*from, *to),
-            Action::ClockDrift { node, ppb } => self.nodes[*node].clock.set_drift(now, *ppb),
-            Action::ClockStep { node, ms } => self.nodes[*node].clock.step(now, *ms),
-            Action::ClockRepair { node } => self.nodes[*node].clock.repair(now),
+            Action::ClockDrift { node, ppb } => self.set_clock(*node, |clock| clock.set_drift(now, *ppb)),
+            Action::ClockStep { node, ms } => self.set_clock(*node, |clock| clock.step(now, *ms)),
+            Action::ClockRepair { node } => self.set_clock(*node, |clock| clock.repair(now)),
             Action::Disk { node, fault } => {
                 let harm = self.nodes[*node].disk.harm(fault.kind());
                 if harm >= Harm::Damage {
@@ -355,11 +356,11 @@ impl State {
             let node = &mut self.nodes[index];
             node.paused = false;
             node.slowness = 1_000;
-            node.clock.repair(now);
             let kinds: Vec<FaultKind> = node.disk.faults().map(DiskFault::kind).collect();
             for kind in kinds {
                 node.disk.clear(kind);
             }
+            self.set_clock(index, |clock| clock.repair(now));
             self.settle(index);
         }
         for link in 0..self.net.links.len() {
@@ -369,6 +370,23 @@ impl State {
             }
         }
         self.hosts.set_manner("", &HostManner::Honest);
+    }
+
+    /// Changes a node's clock. Who waits on it looks again how long that takes, if its rate has changed.
+    fn set_clock(&mut self, node: NodeIndex, change: impl FnOnce(&mut NodeClock)) {
+        let clock = &mut self.nodes[node].clock;
+        let before = clock.drift_ppb();
+        change(clock);
+        if clock.drift_ppb() == before {
+            return;
+        }
+        for event in self.events.iter() {
+            if let Event::Wake { task, clock, .. } = event
+                && *clock == Some(node)
+            {
+                task.wake_by_ref();
+            }
+        }
     }
 
     fn partition(

@@ -22,7 +22,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
     type Store: Store;
 
     /// Opens or creates the store `name` with these families. Families that exist and are not listed are kept and
-    /// cannot be reached. One store can be open once.
+    /// cannot be reached. One store can be open once. Dropping the future closes what it has opened, perhaps a moment
+    /// later; until then the store is [`StorageError::Locked`].
     ///
     /// # Errors
     /// [`StorageError::Locked`], [`StorageError::Corrupt`], [`StorageError::Full`], [`StorageError::Io`],
@@ -72,7 +73,7 @@ impl fmt::Display for Family {
 /// One key with its value.
 pub type Entry = (Bytes, Bytes);
 
-/// Reads of one consistent state.
+/// Reads of one consistent state: of a snapshot, or of a store as it is when the read is first polled or later.
 pub trait Reader: Send + Sync + 'static {
     /// The value at `key`.
     ///
@@ -116,13 +117,13 @@ pub trait Store: Reader + Clone {
         durability: Durability,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// The present state.
+    /// The state at the first poll or later.
     ///
     /// # Errors
     /// [`StorageError::Io`], [`StorageError::Closed`].
     fn snapshot(&self) -> impl Future<Output = Result<Self::Snapshot, StorageError>> + Send;
 
-    /// A barrier without a batch of its own.
+    /// A barrier without a batch of its own, behind every batch whose write was called before.
     ///
     /// # Errors
     /// As [`write`](Self::write).

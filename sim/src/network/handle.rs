@@ -89,9 +89,11 @@ impl Network for SimNetwork {
     }
 
     fn connected(&self) -> watch::Receiver<Arc<BTreeSet<PeerId>>> {
-        self.0.world().lock().net.ends[self.0.node()]
-            .connected
-            .subscribe()
+        let connected = self
+            .0
+            .with(|state| state.net.ends[self.0.node()].connected.subscribe());
+        // Nobody tells a handle of an incarnation that has ended anything more.
+        connected.unwrap_or_else(|| watch::channel(Arc::default()).1)
     }
 
     fn listen(&self, channel: Channel) -> Result<SimListener, NetworkError> {
