@@ -37,9 +37,9 @@ impl Disk {
         self.arrive(now);
         let store = self.opened(id).ok_or(StorageError::Closed)?;
         let store = &mut self.stores[store];
-        if batch.bytes() > MAX_BATCH {
+        if batch.size() > MAX_BATCH {
             return Err(StorageError::TooLarge {
-                bytes: batch.bytes(),
+                bytes: batch.size(),
                 limit: MAX_BATCH,
             });
         }
