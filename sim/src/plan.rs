@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{DiskFault, FaultKind, Harm, Survivors};
+use crate::disk::{Disk, DiskFault, FaultKind, Harm, Survivors};
 use crate::hosts::HostManner;
 use crate::network::LinkFault;
 use crate::oracle::Fact;
@@ -328,11 +328,10 @@ impl State {
                 }
                 self.nodes[*node].disk.apply(*fault);
             }
-            Action::DiskClear { node, kind } => {
-                self.nodes[*node].disk.clear(*kind);
-            }
+            Action::DiskClear { node, kind } => self.clear_disk(*node, *kind),
             Action::SwapDisks { a, b } => {
                 for node in [*a, *b] {
+                    self.nodes[node].disk.strike();
                     self.tell(&Fact::Damaged {
                         node,
                         unnoticed: true,
@@ -358,7 +357,7 @@ impl State {
             node.clock.repair(now);
             let kinds: Vec<FaultKind> = node.disk.faults().map(DiskFault::kind).collect();
             for kind in kinds {
-                node.disk.clear(kind);
+                self.clear_disk(index, kind);
             }
             self.settle(index);
         }
@@ -369,6 +368,16 @@ impl State {
             }
         }
         self.hosts.set_manner("", &HostManner::Honest);
+    }
+
+    fn clear_disk(&mut self, node: NodeIndex, kind: FaultKind) {
+        let disk = &mut self.nodes[node].disk;
+        let harms = |disk: &Disk, kind| disk.harm(kind) >= Harm::Damage;
+        let was_threat = disk.clear(kind) && harms(disk, kind);
+        let is_threat = disk.faults().any(|fault| harms(disk, fault.kind()));
+        if was_threat && !is_threat && !disk.is_struck() {
+            self.tell(&Fact::Spared { node });
+        }
     }
 
     fn partition(
