@@ -204,7 +204,7 @@ struct Healed {
 /// Rounds that have to follow the heal.
 const ROUNDS_AFTER_HEAL: u64 = 5;
 /// The time that they may take.
-const HEAL_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const HEAL_LIMIT: Duration = Duration::from_secs(30);
 
 impl Progress {
     fn new(nodes: usize) -> Self {

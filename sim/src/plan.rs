@@ -1,6 +1,8 @@
 //! A plan: every fault of a run, with its time and its parameters. Faults are data, so a plan can be printed, edited,
 //! stored and shrunk, and outlives the generator that made it.
 
+mod range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Disk, DiskFault, FaultKind, Harm, Survivors};
@@ -232,6 +234,22 @@ pub enum PlanError {
         /// How many there are.
         nodes: usize,
     },
+    /// A number of a step is outside of what can be run.
+    #[error("step {step} ({action}): `{field}` is {value}, and has to lie within {low} and {high}")]
+    Range {
+        /// The step, from 0.
+        step: usize,
+        /// What it does.
+        action: &'static str,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i128,
+        /// The least.
+        low: i128,
+        /// The most.
+        high: i128,
+    },
     /// A step lies after the end of the scenario.
     #[error("step {step} ({action}) is at {at_us} us, and the scenario ends at {end_us} us")]
     AfterEnd {
@@ -263,7 +281,7 @@ impl Plan {
     /// Checks every step against a scenario of `nodes` nodes that ends at `end`.
     ///
     /// # Errors
-    /// [`PlanError::NoSuchNode`], [`PlanError::AfterEnd`].
+    /// [`PlanError::NoSuchNode`], [`PlanError::Range`], [`PlanError::AfterEnd`].
     pub fn check(&self, nodes: usize, end: VirtualTime) -> Result<(), PlanError> {
         for (step, Step { at_us, action }) in self.steps.iter().enumerate() {
             if let Some(node) = action.nodes().into_iter().find(|node| *node >= nodes) {
@@ -272,6 +290,17 @@ impl Plan {
                     action: action.name(),
                     node,
                     nodes,
+                });
+            }
+            let mut numbers = action.numbers().into_iter();
+            if let Some(number) = numbers.find(|number| !number.is_within()) {
+                return Err(PlanError::Range {
+                    step,
+                    action: action.name(),
+                    field: number.field,
+                    value: number.value,
+                    low: number.low,
+                    high: number.high,
                 });
             }
             let end_us = end.as_nanos() / 1_000;
