@@ -46,6 +46,7 @@ fn watched<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan, oracles: Vec<
 #[test]
 fn a_run_is_the_same_on_both_kernels() {
     let scenario = Scenario {
+        nodes: 4,
         fault_ms: 6_000,
         heal_ms: 2_000,
         fault_gap_ms: 250,
@@ -118,6 +119,7 @@ fn oracle(number: usize, nodes: usize, forgives: bool) -> Vec<Box<dyn Oracle>> {
 /// What node 0 of the load makes of a disk whose barriers lie, when all lose their power.
 fn after_lies(number: usize, forgives: bool) -> Option<(Class, &'static str)> {
     let scenario = Scenario {
+        nodes: 4,
         faults: Vec::new(),
         ..Scenario::built_in("swarm").expect("it is built in")
     };
@@ -154,6 +156,7 @@ fn a_member_that_forgets_what_it_made_is_found_out() {
 #[test]
 fn a_quorum_that_stays_cut_off_after_the_heal_is_found_out() {
     let scenario = Scenario {
+        nodes: 4,
         faults: Vec::new(),
         ..Scenario::built_in("swarm").expect("it is built in")
     };
