@@ -55,6 +55,8 @@ pub struct Disk {
     by_name: BTreeMap<Box<str>, u32>,
     /// The latest time that was told.
     now: u64,
+    /// Whether a fault that does damage has struck.
+    struck: bool,
 }
 
 /// An opening of a store. It is worth nothing after the store was closed or the node crashed.
@@ -132,6 +134,7 @@ impl Disk {
             stores: Vec::new(),
             by_name: BTreeMap::new(),
             now: 0,
+            struck: false,
         }
     }
 
@@ -211,6 +214,7 @@ impl Disk {
     /// Lets something be wrong from now on, in place of an earlier fault of its kind.
     pub fn apply(&mut self, fault: DiskFault) {
         if fault == DiskFault::Wipe {
+            self.strike();
             self.stores.iter_mut().for_each(Store::wipe);
         } else {
             self.faults.set(fault);
@@ -224,6 +228,17 @@ impl Disk {
             (FaultKind::TornTail, Recovery::PointInTime) => Harm::Delay,
             _ => kind.harm(),
         }
+    }
+
+    /// Whether anything has happened to this disk that may have taken what was durable, or will at the next crash.
+    /// Once so, it stays so.
+    pub fn is_struck(&self) -> bool {
+        self.struck
+    }
+
+    /// Something has.
+    pub(crate) fn strike(&mut self) {
+        self.struck = true;
     }
 
     /// Ends the fault of this kind. False if there is none. What it did is not undone.

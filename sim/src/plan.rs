@@ -1,10 +1,12 @@
 //! A plan: every fault of a run, with its time and its parameters. Faults are data, so a plan can be printed, edited,
 //! stored and shrunk, and outlives the generator that made it.
 
+mod range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::NodeClock;
-use crate::disk::{DiskFault, FaultKind, Harm, Survivors};
+use crate::disk::{Disk, DiskFault, FaultKind, Harm, Survivors};
 use crate::hosts::HostManner;
 use crate::network::LinkFault;
 use crate::oracle::Fact;
@@ -233,6 +235,22 @@ pub enum PlanError {
         /// How many there are.
         nodes: usize,
     },
+    /// A number of a step is outside of what can be run.
+    #[error("step {step} ({action}): `{field}` is {value}, and has to lie within {low} and {high}")]
+    Range {
+        /// The step, from 0.
+        step: usize,
+        /// What it does.
+        action: &'static str,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i128,
+        /// The least.
+        low: i128,
+        /// The most.
+        high: i128,
+    },
     /// A step lies after the end of the scenario.
     #[error("step {step} ({action}) is at {at_us} us, and the scenario ends at {end_us} us")]
     AfterEnd {
@@ -264,7 +282,7 @@ impl Plan {
     /// Checks every step against a scenario of `nodes` nodes that ends at `end`.
     ///
     /// # Errors
-    /// [`PlanError::NoSuchNode`], [`PlanError::AfterEnd`].
+    /// [`PlanError::NoSuchNode`], [`PlanError::Range`], [`PlanError::AfterEnd`].
     pub fn check(&self, nodes: usize, end: VirtualTime) -> Result<(), PlanError> {
         for (step, Step { at_us, action }) in self.steps.iter().enumerate() {
             if let Some(node) = action.nodes().into_iter().find(|node| *node >= nodes) {
@@ -273,6 +291,17 @@ impl Plan {
                     action: action.name(),
                     node,
                     nodes,
+                });
+            }
+            let mut numbers = action.numbers().into_iter();
+            if let Some(number) = numbers.find(|number| !number.is_within()) {
+                return Err(PlanError::Range {
+                    step,
+                    action: action.name(),
+                    field: number.field,
+                    value: number.value,
+                    low: number.low,
+                    high: number.high,
                 });
             }
             let end_us = end.as_nanos() / 1_000;
@@ -329,11 +358,10 @@ impl State {
                 }
                 self.nodes[*node].disk.apply(*fault);
             }
-            Action::DiskClear { node, kind } => {
-                self.nodes[*node].disk.clear(*kind);
-            }
+            Action::DiskClear { node, kind } => self.clear_disk(*node, *kind),
             Action::SwapDisks { a, b } => {
                 for node in [*a, *b] {
+                    self.nodes[node].disk.strike();
                     self.tell(&Fact::Damaged {
                         node,
                         unnoticed: true,
@@ -358,7 +386,7 @@ impl State {
             node.slowness = 1_000;
             let kinds: Vec<FaultKind> = node.disk.faults().map(DiskFault::kind).collect();
             for kind in kinds {
-                node.disk.clear(kind);
+                self.clear_disk(index, kind);
             }
             self.set_clock(index, |clock| clock.repair(now));
             self.settle(index);
@@ -386,6 +414,16 @@ impl State {
             {
                 task.wake_by_ref();
             }
+        }
+    }
+
+    fn clear_disk(&mut self, node: NodeIndex, kind: FaultKind) {
+        let disk = &mut self.nodes[node].disk;
+        let harms = |disk: &Disk, kind| disk.harm(kind) >= Harm::Damage;
+        let was_threat = disk.clear(kind) && harms(disk, kind);
+        let is_threat = disk.faults().any(|fault| harms(disk, fault.kind()));
+        if was_threat && !is_threat && !disk.is_struck() {
+            self.tell(&Fact::Spared { node });
         }
     }
 
