@@ -103,10 +103,12 @@ pub fn trace(bytes: &[u8]) {
 }
 
 fn read_trace(bytes: &[u8]) {
-    use sim::trace::{Trace, ndjson, perfetto, view};
-    let Ok(mut trace) = Trace::from_bytes(bytes) else {
+    use sim::trace::{Trace, diff, ndjson, perfetto, view};
+    let (Ok(mut trace), Ok(mut same)) = (Trace::from_bytes(bytes), Trace::from_bytes(bytes)) else {
         return;
     };
+    drop(trace.kept_until());
+    drop(diff(&mut trace, &mut same, 3));
     drop(trace.verify());
     drop(trace.read(0..u64::MAX, 1_000));
     drop(trace.payload(0));

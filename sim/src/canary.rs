@@ -3,8 +3,8 @@
 //! A canary's bytes stand for a run's hash. It is caught by a tripwire of the guard, by a panic, or because a perturbed
 //! second run returns other bytes. A tripwire that the host refuses is reported as not armed, never as a pass.
 //!
-//! The leaks that need crates or features which a run must not have are behind the feature `canary`:
-//! `cargo nextest run -p soma-sim --features canary`.
+//! The leaks that need crates or features which a run must not have are behind the feature `canary`, which
+//! `cargo xtask doctor` builds: no other build has them.
 
 #[cfg(feature = "canary")]
 mod crates;

@@ -28,6 +28,9 @@ pub struct Refusal(String);
 /// The exit code of a command line that is refused.
 pub const REFUSED: u8 = 2;
 
+/// The exit code of a command that was interrupted before anything failed.
+pub const INTERRUPTED: u8 = 130;
+
 /// Does what the arguments say, and yields the exit code.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     match &arguments.command {

@@ -107,7 +107,18 @@ impl fmt::Display for DoctorReport {
         for report in &self.canaries {
             writeln!(f, "canary {report}")?;
         }
-        Ok(())
+        if cfg!(not(feature = "canary")) {
+            writeln!(
+                f,
+                "canary crates        NOT BUILT: `cargo xtask doctor` builds them"
+            )?;
+        }
+        let determinism = match (self.is_healthy(), self.is_complete()) {
+            (_, true) => "all that is known to break it is caught here",
+            (true, false) => "PARTLY GUARDED: this host refuses what is marked above",
+            (false, false) => "BROKEN: see above",
+        };
+        writeln!(f, "{:<20} {determinism}", "determinism")
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::draw::Domain;
 use crate::handle::NodeHandle;
 use crate::time::nanos;
-use crate::trace::Kind;
+use crate::trace::{Kind, Name};
 use crate::world::{NodeIndex, State};
 
 /// How a host serves one blob.
@@ -21,7 +21,7 @@ pub enum HostManner {
     /// As it should.
     #[default]
     Honest,
-    /// Ten milliseconds of latency, then so many bytes per second.
+    /// The round trip of an honest host, 40 to 80 milliseconds, then so many bytes per second.
     Slow {
         /// At least 1.
         bytes_per_second: u64,
@@ -126,6 +126,9 @@ impl SimBlobs {
         answer: impl FnOnce(&Bytes) -> Result<Bytes, BlobError>,
     ) -> Result<Bytes, BlobError> {
         let node = self.0.node();
+        // The request's record, which `serve` writes first.
+        let started = self.0.with(|state| state.recorder.next_seq());
+        let started = started.ok_or(BlobError::Closed)?;
         let asked = self.0.with(|state| {
             let (after_ns, result) = state.serve(node, url, length, answer);
             let deadline = state.local(node).after(nanos(limit));
@@ -135,6 +138,13 @@ impl SimBlobs {
         });
         let (at, in_time, result) = asked.ok_or(BlobError::Closed)?;
         self.0.sleep_until(at).await;
+        self.0.with(|state| {
+            let address = crate::trace::digest(url.as_bytes());
+            let is_answered = u64::from(in_time);
+            let mut record = state.record_of(Kind::BlobEnd, node, Name::NONE, address, is_answered);
+            record.cause = state.recorder.since(started);
+            state.recorder.record(record);
+        });
         if in_time {
             result
         } else {

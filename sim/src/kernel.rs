@@ -1,8 +1,8 @@
-//! What the simulator asks of the thing below it: six operations, so that the thing can be replaced.
+//! What the simulator asks of the thing below it: five operations, so that the thing can be replaced.
 //!
 //! The simulator keeps its own queue of events, its own run queue per node, and draws every choice by key. A kernel
 //! only polls: the pump (one future), and one driver per incarnation of a node, one at a time, when it is woken. So a
-//! run's hash does not depend on the kernel, which a test checks with the two that exist:
+//! run's hash does not depend on the kernel, but for its name in the header, which a test checks with the two that exist:
 //!
 //! - [`Madsim`]: madsim's executor, nodes, clock and interposition of libc. What reads the time or the randomness of
 //!   the process behind our back gets virtual time and seeded bytes. The kernel for every run that counts.
@@ -43,9 +43,6 @@ pub trait Kernel: Clone + Send + Sync + 'static {
 
     /// Ends a driver. Its future may be dropped now or later, but is not polled again.
     fn kill(&self, driver: &Self::Driver);
-
-    /// Bytes from the kernel's seeded generator.
-    fn fill(&self, out: &mut [u8]);
 }
 
 #[cfg(test)]

@@ -52,7 +52,6 @@ impl Lab {
                 disk: Profile::NVME,
                 costs: Costs::default(),
                 policy: Policy::Random,
-                batch: 1,
                 shuffle_ties: true,
                 buggify: false,
             },

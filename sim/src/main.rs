@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sim::worker::fix_layout;
+use sim::worker::{WorkerError, fix_layout};
 
-use command::{Arguments, REFUSED, Refusal};
+use command::{Arguments, INTERRUPTED, REFUSED, Refusal};
 
 fn main() -> ExitCode {
     if let Err(error) = fix_layout() {
@@ -26,5 +26,10 @@ fn main() -> ExitCode {
     if !closed {
         eprintln!("error: {error:#}");
     }
-    ExitCode::from(if error.is::<Refusal>() { REFUSED } else { 1 })
+    let interrupted = matches!(error.downcast_ref(), Some(WorkerError::Interrupted));
+    ExitCode::from(match interrupted {
+        true => INTERRUPTED,
+        false if error.is::<Refusal>() => REFUSED,
+        false => 1,
+    })
 }

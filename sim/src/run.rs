@@ -156,7 +156,7 @@ impl Simulation {
             ladder,
             ended: now,
             sites,
-            faults: self.plan.steps.len(),
+            faults: self.plan.steps.iter().filter(|step| !step.action.heals()).count(),
             trace_error,
         })
     }

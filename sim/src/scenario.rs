@@ -267,7 +267,6 @@ impl Scenario {
                 Schedule::Drawn => drawn,
                 Schedule::Fixed(policy) => policy.clone(),
             },
-            batch: 1,
             shuffle_ties: true,
             buggify: self.buggify && draw.chance(500_000),
         }

@@ -22,7 +22,7 @@ pub struct Tally {
     pub events: u64,
     /// Virtual time of all of them.
     pub virtual_ns: u64,
-    /// Steps of all plans.
+    /// Faults of all plans.
     pub faults: u64,
     /// How often each marked place was reached.
     pub sites: BTreeMap<String, u64>,
@@ -118,15 +118,16 @@ impl Tally {
         })
     }
 
-    /// A JUnit report: a case for each failure that is remembered, and one for all seeds that passed.
+    /// A JUnit report: a case for each failure that is remembered, and one for all seeds that passed. Its counts are of
+    /// all seeds.
     pub fn junit(&self, name: &str, wall: Duration) -> String {
         let passed = self.seeds - self.failed;
-        let cases = self.kept.len() as u64 + u64::from(passed > 0);
         let name = xml(name);
         let mut text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{name}\" tests=\"{cases}\" \
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{name}\" tests=\"{}\" \
              failures=\"{}\" errors=\"0\" time=\"{:.3}\">\n",
-            self.kept.len(),
+            self.seeds,
+            self.failed,
             wall.as_secs_f64()
         );
         if passed > 0 {
@@ -154,6 +155,9 @@ impl Tally {
                 xml(&story.join("\n")),
             )
             .expect("a string takes all text");
+        }
+        if let Some(more) = self.more() {
+            writeln!(text, "<system-out>{more}</system-out>").expect("a string takes all text");
         }
         text + "</testsuite>\n</testsuites>\n"
     }
@@ -198,11 +202,16 @@ impl Tally {
             )
             .expect("a string takes all text");
         }
-        let more = self.failed - self.kept.len() as u64;
-        if more > 0 {
-            writeln!(text, "\nand {more} more seeds failed").expect("a string takes all text");
+        if let Some(more) = self.more() {
+            writeln!(text, "\n{more}").expect("a string takes all text");
         }
         text
+    }
+
+    /// How many failures are not remembered one by one, if any are not.
+    fn more(&self) -> Option<String> {
+        let more = self.failed - self.kept.len() as u64;
+        (more > 0).then(|| format!("and {more} more seeds failed"))
     }
 }
 
@@ -312,6 +321,12 @@ mod tests {
         assert_eq!((tally.failed, tally.kept.len()), (10_000, KEPT));
         let text = tally.markdown("swarm", Duration::ZERO, &["here", "there"]);
         assert!(text.contains("and 9900 more seeds failed"), "{text}");
+        let junit = tally.junit("swarm", Duration::ZERO);
+        assert!(
+            junit.contains("tests=\"10000\" failures=\"10000\"")
+                && junit.contains("<system-out>and 9900 more seeds failed</system-out>"),
+            "{junit}"
+        );
         assert!(
             text.contains("| marked places reached | 1 of 2 |\n\nNot reached: `there`"),
             "{text}"
@@ -321,7 +336,7 @@ mod tests {
     #[test]
     fn a_junit_report_escapes_what_it_quotes() {
         let text = tally().junit("sim \"swarm\"", Duration::from_secs(2));
-        assert!(text.contains("<testsuite name=\"sim &quot;swarm&quot;\" tests=\"4\" failures=\"3\" errors=\"0\" time=\"2.000\">"));
+        assert!(text.contains("<testsuite name=\"sim &quot;swarm&quot;\" tests=\"5\" failures=\"3\" errors=\"0\" time=\"2.000\">"));
         assert!(
             text.contains("message=\"rule: &lt;a&gt; &amp; &quot;b&quot;\u{fffd}|&#10;c\""),
             "{text}"

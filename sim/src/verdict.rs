@@ -22,7 +22,7 @@ pub struct Ending {
     pub ladder: Ladder,
     /// When it ended, in virtual nanoseconds.
     pub virtual_ns: u64,
-    /// Steps of its plan.
+    /// Faults of its plan.
     pub faults: usize,
     /// How often each marked place was reached.
     pub sites: BTreeMap<String, u64>,
@@ -68,7 +68,7 @@ pub struct Verdict {
     pub virtual_ns: u64,
     /// What the run said, unless it did not return.
     pub hash: Option<RunHash>,
-    /// Steps of its plan, if the run returned.
+    /// Faults of its plan, if the run returned.
     pub faults: usize,
     /// How often each marked place was reached.
     pub sites: BTreeMap<String, u64>,
@@ -328,7 +328,6 @@ mod tests {
             assignment: Assignment::from(Seed::new(7)),
             outcome,
             wall: Duration::from_millis(20),
-            max_rss: 0,
             armed: Armed::default(),
             os_draws: 0,
             beat: Beat {

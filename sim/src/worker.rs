@@ -22,7 +22,7 @@ mod pool;
 mod process;
 mod wire;
 
-use std::{ops::ControlFlow, os::fd::RawFd, time::Duration};
+use std::{ops::ControlFlow, time::Duration};
 
 pub(crate) use self::{
     backtrace::Frames,
@@ -39,10 +39,7 @@ pub use self::{
     pool::{Assignment, Batch, InFlight, News, overhead, run_many, run_watched},
     process::WallClock,
 };
-use crate::{
-    draw::Seed,
-    guard::{Armed, Policy},
-};
+use crate::{draw::Seed, guard::Policy};
 
 /// Most workers that live at one time.
 pub const MAX_JOBS: usize = board::SLOTS;
@@ -52,9 +49,8 @@ pub const MAX_JOBS: usize = board::SLOTS;
 pub struct WorkerConfig {
     /// Workers that live at one time, `1..=MAX_JOBS`.
     pub jobs: usize,
-    /// In which order reports are handed out.
-    pub order: ReportOrder,
-    /// Wall time without a heartbeat after which a worker is hung.
+    /// Processor time without a heartbeat after which a worker is hung. One that waits for what does not come uses
+    /// none: six times as long on the wall is a hang too.
     pub hang_after: Duration,
     /// Bytes of private memory that a worker may have. More is an abort.
     pub max_memory: u64,
@@ -66,33 +62,20 @@ pub struct WorkerConfig {
     pub guard: Option<Policy>,
     /// Standard output and error go nowhere.
     pub quiet: bool,
-    /// Open files of the parent that the run may use. All others are closed.
-    pub keep: Vec<RawFd>,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             jobs: 1,
-            order: ReportOrder::Assigned,
             hang_after: Duration::from_secs(10),
             max_memory: 8 << 30,
             max_result: 256 << 20,
             stack: 16 << 20,
             guard: Some(Policy::default()),
             quiet: false,
-            keep: Vec::new(),
         }
     }
-}
-
-/// In which order [`run_many`] hands reports out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportOrder {
-    /// As the seeds were given. At most four reports per job wait for an earlier one.
-    Assigned,
-    /// As they end.
-    Ended,
 }
 
 /// What a run sees of its worker.
@@ -101,7 +84,6 @@ pub struct Run<'a> {
     seed: Seed,
     heartbeat: Heartbeat,
     perturbation: Option<&'a Perturbation>,
-    armed: Armed,
 }
 
 impl Run<'_> {
@@ -118,11 +100,6 @@ impl Run<'_> {
     /// What is changed about the process, if this is the second run of a check.
     pub fn perturbation(&self) -> Option<&Perturbation> {
         self.perturbation
-    }
-
-    /// Which tripwires are armed.
-    pub fn armed(&self) -> Armed {
-        self.armed
     }
 }
 
@@ -143,6 +120,9 @@ pub enum WorkerError {
         /// How many.
         jobs: usize,
     },
+    /// Ctrl-C came before the workers had ended.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Runs one seed in a worker. See [`run_many`].
@@ -159,10 +139,5 @@ where
         report = Some(ended);
         ControlFlow::Continue(())
     })
-    .and_then(|batch| {
-        report.ok_or_else(|| WorkerError::Refused {
-            what: "a worker's report",
-            source: std::io::Error::other(format!("{} seeds were interrupted", batch.in_flight.len())),
-        })
-    })
+    .and_then(|_| report.ok_or(WorkerError::Interrupted))
 }

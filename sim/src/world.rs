@@ -53,8 +53,6 @@ pub struct WorldConfig {
     pub costs: Costs,
     /// Which ready task runs next.
     pub policy: Policy,
-    /// Polls of one node in a row before others get a turn.
-    pub batch: u32,
     /// Whether events of one instant come in drawn order instead of the order in which they were made.
     pub shuffle_ties: bool,
     /// Whether `buggify!` sites may fire.

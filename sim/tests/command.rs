@@ -46,6 +46,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         ("--seed 1 --trace L7 --out x", "is not one of L0"),
         ("--seed 1 --check --trace L2 --out x", "cannot be used with"),
         ("--seed 1 --check --shrink", "cannot be used with"),
+        ("--seed 1 --hang-after 5", "is not a time"),
         ("--seed 1 --jobs 0", "--jobs 0: 1 to 256"),
         ("--seed 1 --jobs 1000", "--jobs 1000: 1 to 256"),
         ("--seed 1 --faults disc", "no family of faults is called `disc`"),
@@ -193,6 +194,7 @@ fn every_line_of_json_is_an_object_of_a_type() {
     assert_eq!(types, ["begin", "seed", "seed", "batch"]);
     let seed = &values[1];
     assert_eq!((&seed["seed"], &seed["verdict"]), (&1.into(), &"fail".into()));
+    assert_eq!(seed["faults"], 3, "what heals is no fault");
     assert_eq!(seed["failure"]["class"], "liveness");
     assert_eq!(seed["failure"]["oracle"], "progress_after_heal");
     assert_eq!(values[3]["classes"]["liveness"], 2);
@@ -293,6 +295,30 @@ fn assert_well_formed(text: &str, cases: usize) {
     }
     assert!(open.is_empty(), "{open:?}");
     assert_eq!(text.matches("<testcase ").count(), cases);
+}
+
+#[test]
+fn a_failure_is_counted_and_reported_though_its_files_cannot_be_written() {
+    let place = Place::new();
+    place.write_stuck_plan();
+    std::fs::create_dir_all(place.path("evidence/seed-1.simtrace")).expect("the host has room for a folder");
+    let line = "--seeds 1..3 --scenario slow.toml --plan stuck.toml --out evidence --junit junit.xml";
+    let batch = place.ends(11, line);
+    assert!(
+        batch
+            .last()
+            .starts_with("FAIL seeds=2 passed=0 failed=2 liveness=2 first_failed=1 "),
+        "{}",
+        batch.out
+    );
+    assert!(
+        batch
+            .err
+            .contains("note: not all files of its failure were written: "),
+        "{}",
+        batch.err
+    );
+    assert_well_formed(&place.text("junit.xml"), 2);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use sim::{
     Seed,
     oracle::Class,
     verdict::Verdict,
-    worker::{Assignment, Perturbation, ReportOrder, Run, WorkerConfig, WorkerOutcome, run, run_many},
+    worker::{Assignment, Perturbation, Run, WorkerConfig, WorkerError, WorkerOutcome, run, run_many},
 };
 
 /// Forking beside another thread is unsound: `cargo test` runs tests on threads, nextest in processes.
@@ -275,7 +275,7 @@ fn entropy_of_the_host_is_answered_from_the_seed_where_that_is_allowed() {
 }
 
 #[test]
-fn a_batch_reports_in_the_order_that_was_asked_for() {
+fn a_batch_reports_in_the_order_of_its_seeds() {
     let _alone = alone();
     let work = |seed: Seed| {
         move |_: &Run<'_>| {
@@ -296,19 +296,6 @@ fn a_batch_reports_in_the_order_that_was_asked_for() {
         ControlFlow::Continue(())
     });
     assert_eq!(batch.unwrap().reported, 40);
-    assert_eq!(seeds, (0..40).collect::<Vec<_>>());
-
-    let config = WorkerConfig {
-        order: ReportOrder::Ended,
-        ..config
-    };
-    seeds.clear();
-    run_many(&config, (0..40).map(Seed::new), work, |report| {
-        seeds.push(report.assignment.seed.get());
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    seeds.sort_unstable();
     assert_eq!(seeds, (0..40).collect::<Vec<_>>());
 }
 
@@ -342,4 +329,25 @@ fn ctrl_c_ends_a_batch() {
     let batch = run_many(&quiet(), [Seed::new(5)], work, |_| ControlFlow::Continue(())).unwrap();
     assert!(batch.interrupted);
     assert_eq!(batch.in_flight, [Seed::new(5)]);
+}
+
+#[test]
+fn ctrl_c_ends_a_run_inside_a_batch_and_the_batch() {
+    let _alone = alone();
+    let parent = std::process::id();
+    let interrupts = |_| {
+        // SAFETY: a signal to the parent, which watches for it.
+        unsafe { libc::kill(parent.cast_signed(), libc::SIGINT) };
+        |_: &Run<'_>| vec![spin_for_ever()]
+    };
+    let ends = |_| |_: &Run<'_>| Vec::new();
+    let mut inner = Vec::new();
+    let batch = run_many(&quiet(), (0..9).map(Seed::new), ends, |_| {
+        inner.push(run(&quiet(), Seed::new(5), interrupts));
+        ControlFlow::Continue(())
+    });
+    assert!(batch.unwrap().interrupted);
+    assert!(matches!(inner[..], [Err(WorkerError::Interrupted)]), "{inner:?}");
+    let later = run(&quiet(), Seed::new(6), ends).expect("what came before is over");
+    assert_eq!(later.outcome, WorkerOutcome::Finished { result: Vec::new() });
 }

@@ -77,6 +77,9 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
         Some(mut simulator) => passed(cargo::check(&mut simulator)),
         None => Ok(Outcome::Skipped("there is no simulator to run".to_owned())),
     })?;
+    report.step("canaries", || {
+        passed(cargo::check(&mut sim::canaries(workspace)?))
+    })?;
     report.step("the run in README.md", || passed(readme::check(workspace, false)))?;
     report.step("deny", || deny(workspace))?;
     let elapsed = report.started.elapsed();

@@ -103,7 +103,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Diff(forwarded) => sim::run(&workspace, Some("diff"), forwarded.arguments),
         Command::Bisect(forwarded) => sim::run(&workspace, Some("bisect"), forwarded.arguments),
         Command::View(forwarded) => sim::run(&workspace, Some("view"), forwarded.arguments),
-        Command::Doctor(forwarded) => sim::run(&workspace, Some("doctor"), forwarded.arguments),
+        Command::Doctor(forwarded) => sim::doctor(&workspace, forwarded.arguments),
         Command::Swarm(forwarded) => sim::swarm(&workspace, forwarded.arguments),
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci(arguments) => ci::run(&workspace, &arguments),

@@ -47,7 +47,7 @@ pub fn run(workspace: &Workspace, when: When, elapsed: Duration) -> anyhow::Resu
         When::Never => Some("not wanted"),
         _ if !has_feature => Some("there is no soma-runtime with the feature `rocksdb`"),
         When::Auto if !built_before(&target) && elapsed > LATEST_START => Some("too late for a first build"),
-        _ if !(has_compiler() && has_libclang()) && !install() => Some(ADVICE),
+        _ if !(has_compiler() && has_libclang() || install()) => Some(ADVICE),
         _ => None,
     };
     match (reason, when) {

@@ -18,6 +18,9 @@ const BINARY: &str = "soma-sim";
 /// A build that takes longer says so, and says again how far it is after each further period.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What only the doctor's simulator has: planted leaks through crates that a run must not use.
+const CANARIES: &[&str] = &["--features", "canary"];
+
 /// How the simulator is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Profile {
@@ -48,9 +51,27 @@ pub fn swarm(workspace: &Workspace, arguments: Vec<OsString>) -> anyhow::Result<
     become_process(simulator)
 }
 
+/// Builds the simulator with every planted leak and replaces this process by its `doctor`.
+pub fn doctor(workspace: &Workspace, arguments: Vec<OsString>) -> anyhow::Result<()> {
+    let (profile, arguments) = take_profile(arguments);
+    let mut doctor = Command::new(build(workspace, profile, CANARIES)?);
+    doctor.arg("doctor").args(arguments);
+    become_process(doctor)
+}
+
+/// The doctor with every planted leak, for `cargo xtask ci`: it fails if one is missed that this host lets be caught.
+pub fn canaries(workspace: &Workspace) -> anyhow::Result<Command> {
+    let mut doctor = Command::new(build(workspace, Profile::Sim, CANARIES)?);
+    doctor
+        .current_dir(&workspace.root)
+        .stdin(Stdio::null())
+        .arg("doctor");
+    Ok(doctor)
+}
+
 /// The simulator, built, and told which commit it was built from: traces say it.
 fn simulator(workspace: &Workspace, profile: Profile) -> anyhow::Result<Command> {
-    let mut simulator = Command::new(build(workspace, profile)?);
+    let mut simulator = Command::new(build(workspace, profile, &[])?);
     if let Some(commit) = commit(workspace) {
         simulator.env("SOMA_COMMIT", commit);
     }
@@ -87,7 +108,7 @@ pub fn smoke(workspace: &Workspace) -> anyhow::Result<Option<Command>> {
 
 /// The optimised simulator, built.
 pub fn command(workspace: &Workspace) -> anyhow::Result<Command> {
-    Ok(Command::new(build(workspace, Profile::Sim)?))
+    Ok(Command::new(build(workspace, Profile::Sim, &[])?))
 }
 
 fn take_profile(mut arguments: Vec<OsString>) -> (Profile, Vec<OsString>) {
@@ -115,7 +136,7 @@ fn says_how_much(arguments: &[OsString]) -> bool {
 }
 
 /// Compiles the simulator, quietly while it takes no time, and returns where it lies.
-fn build(workspace: &Workspace, profile: Profile) -> anyhow::Result<PathBuf> {
+fn build(workspace: &Workspace, profile: Profile, features: &[&str]) -> anyhow::Result<PathBuf> {
     let profile = match profile {
         Profile::Sim => "sim",
         Profile::Dev => "dev",
@@ -124,6 +145,7 @@ fn build(workspace: &Workspace, profile: Profile) -> anyhow::Result<PathBuf> {
     let mut build = cargo::command(&workspace.root)
         .args(["build", "--quiet", "--package", PACKAGE, "--bin", BINARY])
         .args(["--profile", profile, "--message-format=json-render-diagnostics"])
+        .args(features)
         .stdout(Stdio::piped())
         .spawn()
         .context("cargo cannot be started")?;

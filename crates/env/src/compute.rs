@@ -24,7 +24,8 @@ pub trait Compute: Clone + Send + Sync + 'static {
     fn charge(&self, cost: Cost);
 }
 
-/// How much work: `units` of `kind`. The simulator's table (`config/sim/costs.toml`) gives nanoseconds per unit.
+/// How much work: `units` of `kind`. The simulator's table (`sim/src/costs.rs`, which a
+/// scenario may change) gives nanoseconds per unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// What is counted.

@@ -96,8 +96,8 @@ pub struct RunArguments {
     /// Makes the plan of the first failing seed as small as it gets, in RUNS runs at most (200 unless given).
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "200", value_parser = clap::value_parser!(u32).range(1..))]
     pub shrink: Option<u32>,
-    /// What traces keep: L0 hashes, L1 what nodes say and faults, L2 every message, timer and disk operation, L3 payloads
-    /// too. One seed is traced as it runs; of many, those that fail are run again for it.
+    /// What traces keep: L0 hashes, L1 what nodes say and faults, L2 every packet, poll and disk operation, L3 the
+    /// bytes of packets and each draw of entropy, too. One seed is traced as it runs; of many, those that fail are run again for it.
     #[arg(long, value_name = "LEVEL", requires = "out", value_parser = parse_level)]
     pub trace: Option<Level>,
     /// The folder for traces, plans and pages of failing seeds.
@@ -106,6 +106,9 @@ pub struct RunArguments {
     /// Runs that live at a time. One per processor unless given.
     #[arg(long, value_name = "J")]
     pub jobs: Option<usize>,
+    /// A run that takes this much processor time, or six times as much of your time, without an event hangs.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub hang_after: Duration,
     #[command(flatten)]
     pub format: FormatArgument,
     /// Says more: the plan and the marked places of one seed, the verdict of each of many.

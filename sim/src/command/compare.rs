@@ -13,7 +13,7 @@ use sim::verdict::Ending;
 use sim::worker::{self, Assignment, Perturbation, WorkerConfig};
 
 use super::arguments::{BisectArguments, Format, TestArguments};
-use super::files::{kept_until, open, recipe_of};
+use super::files::{open, recipe_of};
 use super::localise::{self, AnyTrace, CONTEXT};
 use super::output::Output;
 use super::{Refusal, runner, setup};
@@ -69,22 +69,32 @@ pub fn answer(output: &mut Output, found: &Answer, names: [&str; 2], key: &str) 
     })
 }
 
+/// What is said of runs whose events are equal and whose hashes are not.
+pub const OTHER_HEADERS: &str = "every event is equal; the run hashes are not, for the headers differ";
+
 /// Compares two files.
 pub fn compare(left: &Path, right: &Path, format: Format) -> Result<u8> {
     let (mut one, mut other) = (open(left)?, open(right)?);
     let mut output = Output::new(format);
     tell_runs_apart(&mut output, one.header(), other.header());
-    let ends = [&one, &other].map(|trace| trace.footer().map(|footer| footer.summary.events));
-    let kept = [&one, &other].map(kept_until);
     let found = match diff(&mut one, &mut other, CONTEXT)? {
-        Comparison::Equal => Answer::Equal {
-            events: ends[0].unwrap_or_default(),
-            note: None,
-        },
+        Comparison::Equal => {
+            let hashes = [&one, &other].map(|trace| trace.footer().map(|footer| footer.summary.run_hash));
+            Answer::Equal {
+                events: one.footer().map_or(0, |footer| footer.summary.events),
+                note: (hashes[0] != hashes[1]).then(|| OTHER_HEADERS.to_owned()),
+            }
+        }
         Comparison::At(first) => Answer::At(first),
-        // Only what both files keep was compared, and that is equal.
-        Comparison::NotKept(range) if ends.contains(&None) => Answer::Equal {
-            events: range.start.min(kept[0]).min(kept[1]),
+        Comparison::Cut { compared: 0, .. } => {
+            let [left, right] = [left, right].map(|path| path.display());
+            return Err(Refusal(format!(
+                "{left} and {right} have no event in common, one of them was cut short: there is nothing to compare"
+            ))
+            .into());
+        }
+        Comparison::Cut { until, .. } => Answer::Equal {
+            events: until,
             note: Some(
                 "equal as far as both files go: one was cut short, and what came later is not known"
                     .to_owned(),
@@ -191,6 +201,7 @@ pub fn bisect(arguments: &BisectArguments) -> Result<u8> {
         (Some(left), Some(right), _) => {
             setup::refuse_what(&arguments.what)?;
             let build = setup::this_build()?;
+            tell_runs_apart(&mut output, open(left)?.header(), open(right)?.header());
             let others = perturb_event.map(|_| runner::only_other_keys());
             let mut sides = [
                 Side::of_file(left, &build, None)?,

@@ -75,9 +75,3 @@ pub fn recipe_of(path: &Path, header: &Header, build: &Build) -> Result<Recipe> 
     let recipe = Recipe::of(header, build.clone());
     Ok(recipe.map_err(|error| Refusal(format!("{}: {error}", path.display())))?)
 }
-
-/// One past the last event that a file keeps.
-pub fn kept_until(trace: &AnyTrace) -> u64 {
-    let last = trace.blocks().last();
-    last.map_or(0, |block| block.first_seq + u64::from(block.events))
-}

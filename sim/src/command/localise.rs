@@ -40,8 +40,9 @@ pub fn window(
     }
 }
 
-/// The failure that the two runs of a check are: what makes them differ, and the first different event.
-pub fn difference(recipe: &Recipe, config: &WorkerConfig, found: &worker::Difference) -> Result<Failure> {
+/// The failure that the two runs of a check are: what makes them differ, and the first different event, if it can be
+/// found.
+pub fn difference(recipe: &Recipe, config: &WorkerConfig, found: &worker::Difference) -> Failure {
     let by = by(&found.factors);
     let mut failure = Failure {
         class: Class::NonDeterminism,
@@ -58,7 +59,7 @@ pub fn difference(recipe: &Recipe, config: &WorkerConfig, found: &worker::Differ
     let [Some(plain), Some(perturbed)] = endings else {
         failure.at_ns = found.perturbed.beat.now;
         failure.what += &format!("; the perturbed run {}", found.perturbed.outcome);
-        return Ok(failure);
+        return failure;
     };
     let again = |which, range| {
         let report = match which {
@@ -67,9 +68,10 @@ pub fn difference(recipe: &Recipe, config: &WorkerConfig, found: &worker::Differ
         };
         window(recipe, config, &report.assignment, &range)
     };
-    match locate(&plain.ladder, &perturbed.ladder, CONTEXT, again)? {
-        None => failure.what += "; every event is equal, only what the runs say at their end is not",
-        Some((_, Comparison::At(first))) => {
+    match locate(&plain.ladder, &perturbed.ladder, CONTEXT, again) {
+        Err(error) => failure.what += &format!("; where was not found: {error:#}"),
+        Ok(None) => failure.what += "; every event is equal, only what the runs say at their end is not",
+        Ok(Some((_, Comparison::At(first)))) => {
             if let Some(Entry { record, .. }) = first.left.entry.or(first.right.entry) {
                 failure.at_ns = record.time;
                 failure.node = Some(record.node)
@@ -79,14 +81,14 @@ pub fn difference(recipe: &Recipe, config: &WorkerConfig, found: &worker::Differ
             failure.event = Some(first.seq);
             failure.story = lines(&first, ["plain", "perturbed"]);
         }
-        Some((range, _)) => {
+        Ok(Some((range, _))) => {
             failure.what += &format!(
                 "; they part among events {}..{}, and did not differ there when they ran again: it is by chance",
                 range.start, range.end
             );
         }
     }
-    Ok(failure)
+    failure
 }
 
 /// A difference as lines of a story.

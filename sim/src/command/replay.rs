@@ -13,8 +13,8 @@ use sim::verdict::{Ending, Verdict};
 use sim::worker::{self, Assignment, WorkerConfig, WorkerReport};
 
 use super::arguments::{ReplayArguments, TestArguments};
-use super::compare::{Answer, answer, compare_sides, of_seed};
-use super::files::{kept_until, open, recipe_of};
+use super::compare::{Answer, OTHER_HEADERS, answer, compare_sides, of_seed};
+use super::files::{open, recipe_of};
 use super::localise::{self, AnyTrace, CONTEXT};
 use super::output::Output;
 use super::{Refusal, runner, setup};
@@ -75,8 +75,7 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
     let key = format!("{}hash={} ", key_of(&header, &trace), ending.hash);
     let Some(range) = first_divergence(&ladder, &ending.ladder) else {
         let same = recorded == Some(ending.hash);
-        let note = (!same)
-            .then(|| "every event is equal; the run hashes are not, for the headers differ".to_owned());
+        let note = (!same).then(|| OTHER_HEADERS.to_owned());
         let found = Answer::Equal {
             events: ladder.events,
             note,
@@ -87,7 +86,15 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
     let mut again = localise::window(&recipe, &config, &assignment, &window)?;
     let mut trace = trace;
     let found = match diff(&mut trace, &mut again, CONTEXT)? {
-        Comparison::At(first) if trace.has_all(&range) || trace.level() >= Level::L1 => Answer::At(first),
+        Comparison::At(first) if trace.has_all(&range) || trace.level() >= Level::L1 => {
+            if !trace.has_all(&range) {
+                output.note(&format!(
+                    "note: the trace keeps {:?} only: an event that it does not keep may differ before",
+                    trace.level()
+                ));
+            }
+            Answer::At(first)
+        }
         _ => Answer::Within(range.clone(), not_kept(&mut again, &range, trace.level())?),
     };
     answer(&mut output, &found, ["recorded", "again"], &key)
@@ -134,7 +141,7 @@ fn replay_cut(
     recipe: &Recipe,
     assignment: &Assignment,
 ) -> Result<u8> {
-    let end = kept_until(&trace);
+    let end = trace.kept_until()?;
     output.note("note: the trace was cut short; it is compared as far as it goes");
     if end == 0 {
         let path = path.display();
@@ -159,19 +166,28 @@ fn replay_cut(
         .and_then(|report| {
             output.say(&story(&report, path))?;
             let mut again = open(&again)?;
-            Ok(diff(&mut trace, &mut again, CONTEXT)?)
+            let found = diff(&mut trace, &mut again, CONTEXT)?;
+            Ok(of_cut(found, end, &report.outcome.to_string()))
         });
     // It may be gone already; then it is where it should be.
     let _ = std::fs::remove_file(&again);
-    let found = match found? {
+    let key = format!("seed={} recorded=cut ", assignment.seed);
+    answer(output, &found?, ["recorded", "again"], &key)
+}
+
+/// What comes of comparing a trace that was cut before event `end` with its run again, which `ended` so.
+fn of_cut(found: Comparison, end: u64, ended: &str) -> Answer {
+    match found {
         Comparison::At(first) => Answer::At(first),
-        Comparison::Equal | Comparison::NotKept(_) => Answer::Equal {
+        Comparison::Cut { until, .. } if until < end => Answer::Within(
+            until..end,
+            format!("the trace goes on to event {end}, this run did not come that far: it {ended}"),
+        ),
+        Comparison::Equal | Comparison::Cut { .. } | Comparison::NotKept(_) => Answer::Equal {
             events: end,
             note: None,
         },
-    };
-    let key = format!("seed={} recorded=cut ", assignment.seed);
-    answer(output, &found, ["recorded", "again"], &key)
+    }
 }
 
 /// What is to be known of a trace that another program made.
@@ -200,6 +216,20 @@ fn build_notes(header: &Header, build: &Build) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_ends_before_the_cut_of_its_trace_is_not_equal_to_it() {
+        let cut = |until| Comparison::Cut { compared: 9, until };
+        let short = of_cut(cut(40), 50, "hung");
+        assert!(
+            matches!(&short, Answer::Within(range, why) if *range == (40..50) && why.ends_with("it hung")),
+            "another end"
+        );
+        assert!(matches!(
+            of_cut(cut(50), 50, ""),
+            Answer::Equal { events: 50, .. }
+        ));
+    }
 
     #[test]
     fn a_trace_of_another_program_or_kernel_is_said_to_be_one() {

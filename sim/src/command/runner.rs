@@ -23,13 +23,10 @@ use sim::worker::{
 use super::arguments::RunArguments;
 use super::output::{Output, short};
 use super::setup::{self, Seeds};
-use super::{Refusal, files, localise, minimise};
+use super::{INTERRUPTED, Refusal, files, localise, minimise};
 
 /// Failing seeds of a batch whose traces, plans and pages are written.
 const EVIDENCE: u32 = 10;
-
-/// The exit code of a batch that was interrupted before anything failed.
-const INTERRUPTED: u8 = 130;
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Result<u8> {
@@ -43,11 +40,15 @@ pub fn run(arguments: &RunArguments) -> Result<u8> {
         ..setup::recipe(&arguments.what, build)?
     };
     let runner = Runner {
-        config: setup::workers(arguments.jobs, arguments.verbose)?,
+        config: WorkerConfig {
+            hang_after: arguments.hang_after,
+            ..setup::workers(arguments.jobs, arguments.verbose)?
+        },
         folder: arguments.out.as_deref().map(setup::folder).transpose()?,
         output: Output::new(arguments.format.format),
         tally: Tally::default(),
         evidence_left: EVIDENCE,
+        without_evidence: 0,
         has_shrunk: false,
         has_warned: false,
         arguments,
@@ -71,6 +72,8 @@ struct Runner<'a> {
     output: Output,
     tally: Tally,
     evidence_left: u32,
+    /// Failing seeds that came too late for evidence.
+    without_evidence: u64,
     has_shrunk: bool,
     has_warned: bool,
 }
@@ -78,7 +81,25 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(mut self, junit: Option<File>, summary: Option<File>) -> Result<u8> {
         self.begin()?;
-        let batch = self.run_all()?;
+        let (batch, ran) = match self.run_all() {
+            Ok(batch) => (batch, Ok(())),
+            Err(error) => (worker::Batch::default(), Err(error)),
+        };
+        let told = self.tell(&batch, junit, summary);
+        match (self.tally.exit_code(), ran.and(told)) {
+            (0, Err(error)) => Err(error),
+            (0, Ok(())) if batch.interrupted => Ok(INTERRUPTED),
+            (code, Ok(())) => Ok(code),
+            // What failed decides, whatever else went wrong.
+            (code, Err(error)) => {
+                self.output.note(&format!("error: {error:#}"));
+                Ok(code)
+            }
+        }
+    }
+
+    /// Writes the reports and the last line.
+    fn tell(&mut self, batch: &worker::Batch, junit: Option<File>, summary: Option<File>) -> Result<()> {
         let wall = self.output.elapsed();
         let name = format!("sim {} {}", self.arguments.what.scenario(), self.seeds.text());
         let put = |file: Option<File>, text: String| match file {
@@ -89,14 +110,23 @@ impl Runner<'_> {
         };
         put(junit, self.tally.junit(&name, wall))?;
         put(summary, self.tally.markdown(&name, wall, &marked_places()))?;
+        let untold = self.tally.failed.saturating_sub(sim::tally::KEPT as u64);
+        if untold > 0 && !self.output.is_json() && !self.arguments.verbose {
+            self.output.note(&format!(
+                "note: {untold} more seeds failed than are told of: -v tells of all"
+            ));
+        }
+        if self.without_evidence > 0 {
+            self.output.note(&format!(
+                "note: the first {EVIDENCE} failing seeds left files, {} more did not: run those by --seed",
+                self.without_evidence
+            ));
+        }
         if self.seeds.are_many || batch.interrupted {
             let line = self.tally.line(wall, &batch.in_flight) + "\n";
             self.output.put(&line, &self.tally.json(wall, &batch.in_flight))?;
         }
-        Ok(match (self.tally.exit_code(), batch.interrupted) {
-            (0, true) => INTERRUPTED,
-            (code, _) => code,
-        })
+        Ok(())
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -230,7 +260,7 @@ impl Runner<'_> {
             Checked::Different(difference) => difference,
         };
         let mut verdict = Verdict::of(&difference.plain);
-        verdict.failure = Some(localise::difference(&self.recipe, &self.config, &difference)?);
+        verdict.failure = Some(localise::difference(&self.recipe, &self.config, &difference));
         self.show(verdict, &[&difference.plain, &difference.perturbed], false)
     }
 
@@ -254,8 +284,11 @@ impl Runner<'_> {
             verdict.files.push(name_of(&trace_path(folder, verdict.seed)));
         }
         if verdict.failure.is_some() {
-            self.keep_evidence(&mut verdict, reports, is_traced)?;
-            self.shrink(&mut verdict)?;
+            // Whatever goes wrong here, the seed has failed, and that is counted and said.
+            let kept = self.keep_evidence(&mut verdict, reports, is_traced);
+            self.note_trouble("not all files of its failure were written", kept);
+            let shrunk = self.shrink(&mut verdict);
+            self.note_trouble("its plan is not as small as can be", shrunk);
         }
         self.tally.add(&verdict);
         let is_told = self.tally.failed <= sim::tally::KEPT as u64;
@@ -268,6 +301,12 @@ impl Runner<'_> {
         match &verdict.trace_error {
             Some(error) if is_traced && verdict.failure.is_none() => bail!("{error}"),
             _ => Ok(()),
+        }
+    }
+
+    fn note_trouble(&mut self, what: &str, result: Result<()>) {
+        if let Err(error) = result {
+            self.output.note(&format!("note: {what}: {error:#}"));
         }
     }
 
@@ -295,16 +334,31 @@ impl Runner<'_> {
             return Ok(());
         };
         if self.evidence_left == 0 {
+            self.without_evidence += 1;
             return Ok(());
         }
         self.evidence_left -= 1;
-        let seed = verdict.seed;
+        let mut kept = Vec::new();
+        let written = self.write_evidence(&folder, verdict.seed, reports, is_traced, &mut kept);
+        verdict.files = kept.iter().map(|file| name_of(file)).collect();
+        written
+    }
+
+    /// Adds every file that it has written to `kept`.
+    fn write_evidence(
+        &self,
+        folder: &Path,
+        seed: Seed,
+        reports: &[&WorkerReport],
+        is_traced: bool,
+        kept: &mut Vec<PathBuf>,
+    ) -> Result<()> {
         let plan = folder.join(format!("seed-{seed}.plan.toml"));
         write(&plan, &self.recipe.plan(seed).to_text())?;
-        let mut kept = vec![plan];
+        kept.push(plan);
         for (index, report) in reports.iter().enumerate() {
             let path = match index {
-                0 => trace_path(&folder, seed),
+                0 => trace_path(folder, seed),
                 _ => folder.join(format!("seed-{seed}.perturbed.simtrace")),
             };
             let died = report.outcome.exit_code().is_some();
@@ -322,10 +376,10 @@ impl Runner<'_> {
                 self.trace_again(report, &path, &options)?;
             }
             let page = path.with_extension("html");
+            kept.push(path.clone());
             files::write_page(&path, &page)?;
-            kept.extend([path, page]);
+            kept.push(page);
         }
-        verdict.files = kept.iter().map(|file| name_of(file)).collect();
         Ok(())
     }
 

@@ -35,7 +35,7 @@ pub(super) fn install() {
     }
 }
 
-/// Gives the calling thread a stack for its handlers, never freed: the thread is the process's last.
+/// Gives the calling thread a stack for its handlers. It is never freed: a worker has one such thread, or two.
 pub(super) fn give_stack() {
     // SAFETY: a new anonymous mapping, handed to the kernel for this thread alone.
     unsafe {

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use madsim::rand::RngCore;
 use madsim::runtime::{Handle, NodeHandle, Runtime};
 use madsim::time::TimeHandle;
 
@@ -57,10 +56,5 @@ impl Kernel for Madsim {
 
     fn kill(&self, driver: &Self::Driver) {
         self.handle.kill(driver.id());
-    }
-
-    fn fill(&self, out: &mut [u8]) {
-        // tidy: allow thread-rng: the kernel's own seeded generator, by the name that madsim gives it
-        madsim::rand::thread_rng().fill_bytes(out);
     }
 }

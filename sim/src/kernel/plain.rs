@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::Kernel;
-use crate::draw::{Domain, Draw, Seed};
+use crate::draw::Seed;
 
 type BoxedDriver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -21,7 +21,6 @@ pub struct Plain {
 
 struct State {
     now: Duration,
-    draw: Draw,
     next: u64,
     drivers: BTreeMap<u64, BoxedDriver>,
     ready: Arc<Mutex<VecDeque<u64>>>,
@@ -62,7 +61,7 @@ impl Kernel for Plain {
 
     const NAME: &'static str = "plain";
 
-    fn run<F, Fut>(seed: Seed, main: F) -> Fut::Output
+    fn run<F, Fut>(_seed: Seed, main: F) -> Fut::Output
     where
         F: FnOnce(Self) -> Fut,
         Fut: Future,
@@ -71,7 +70,6 @@ impl Kernel for Plain {
         let kernel = Self {
             state: Arc::new(Mutex::new(State {
                 now: Duration::ZERO,
-                draw: seed.draw(Domain::Kernel, 0, 0, 0),
                 next: 0,
                 drivers: BTreeMap::new(),
                 ready: ready.clone(),
@@ -122,14 +120,6 @@ impl Kernel for Plain {
     fn kill(&self, driver: &Self::Driver) {
         let removed = self.state().drivers.remove(driver);
         drop(removed);
-    }
-
-    fn fill(&self, out: &mut [u8]) {
-        let mut state = self.state();
-        for chunk in out.chunks_mut(8) {
-            let bits = state.draw.bits().to_le_bytes();
-            chunk.copy_from_slice(&bits[..chunk.len()]);
-        }
     }
 }
 

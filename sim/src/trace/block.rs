@@ -125,13 +125,19 @@ impl Block {
     }
 
     /// Where the block whose bytes are `bytes` begins in the run; its offset is for the caller to say.
-    pub(super) fn head(bytes: &[u8]) -> Option<BlockAt> {
-        let head = Head::read(&mut Cursor(bytes))?;
-        Some(BlockAt {
+    pub(super) fn head(bytes: &[u8]) -> Result<BlockAt, &'static str> {
+        let head = Head::read(&mut Cursor(bytes)).ok_or("a block's head is cut short")?;
+        if head.count == 0 || head.count > BLOCK {
+            return Err("a block has no events or more than 4,096");
+        }
+        if head.seq >= SEQ_END {
+            return Err("a block begins after the last event that there can be");
+        }
+        Ok(BlockAt {
             offset: 0,
             first_seq: head.seq,
             first_time: head.time,
-            events: u32::try_from(head.count).ok()?,
+            events: u32::try_from(head.count).expect("a block has at most 4,096 events"),
         })
     }
 }

@@ -14,6 +14,14 @@ pub enum Comparison {
     /// The first different event lies in this range, but at least one trace does not keep it. Run both again with
     /// this window.
     NotKept(Range<u64>),
+    /// A file was cut short, and what both keep until then does not differ. It says nothing of the runs if nothing was
+    /// compared.
+    Cut {
+        /// How many events were compared.
+        compared: u64,
+        /// One past the last of them.
+        until: u64,
+    },
     /// The first different event among those that both traces keep.
     At(Box<Difference>),
 }
@@ -60,14 +68,19 @@ pub fn diff<L: Read + Seek, R: Read + Seek>(
         _ => None,
     };
     let mut seq = suspect.as_ref().map_or(0, |range| range.start);
+    let mut compared = 0;
     loop {
         let found = [left.next_shared(right, seq)?, right.next_shared(left, seq)?];
         match found {
-            [Some(one), Some(other)] if same(&one, left.names(), &other, right.names()) => seq = one.seq + 1,
-            [None, None] => return Ok(Comparison::NotKept(suspect.unwrap_or(seq..u64::MAX))),
+            [Some(one), Some(other)] if same(&one, left.names(), &other, right.names()) => {
+                seq = one.seq + 1;
+                compared += 1;
+            }
             // The end of a file that was cut says nothing about the run.
-            [None, _] if left.cut().is_some() => return Ok(Comparison::NotKept(seq..u64::MAX)),
-            [_, None] if right.cut().is_some() => return Ok(Comparison::NotKept(seq..u64::MAX)),
+            [None, _] if left.cut().is_some() => return Ok(Comparison::Cut { compared, until: seq }),
+            [_, None] if right.cut().is_some() => return Ok(Comparison::Cut { compared, until: seq }),
+            // Both are whole, so their ladders were compared and part somewhere.
+            [None, None] => return Ok(Comparison::NotKept(suspect.unwrap_or(seq..u64::MAX))),
             [one, other] => {
                 let seqs = [one, other].map(|entry| entry.map_or(u64::MAX, |entry| entry.seq));
                 let seq = seqs[0].min(seqs[1]);

@@ -89,10 +89,15 @@ fn trace_event(entry: &Entry, names: &Names, out: &mut impl Write) -> std::io::R
     let name = names.text(entry.record.name);
     let title = quoted(&if name.is_empty() { kind.name() } else { name });
     let (micros, nanos) = (time / 1000, time % 1000);
-    let place = format!(
-        "\"pid\":{node},\"tid\":{incarnation},\"ts\":{micros}.{nanos:03},\"cat\":\"{}\"",
-        kind.name()
-    );
+    // The two ends of a span or of an arrow are found by their number in a category.
+    let category = match kind {
+        Kind::DiskStart | Kind::DiskEnd => "disk",
+        Kind::BlobStart | Kind::BlobEnd => "blob",
+        Kind::Send | Kind::Deliver => "message",
+        _ => kind.name(),
+    };
+    let place =
+        format!("\"pid\":{node},\"tid\":{incarnation},\"ts\":{micros}.{nanos:03},\"cat\":\"{category}\"");
     let args = format!("\"args\":{{\"seq\":{},\"a\":{a},\"b\":{b}}}", entry.seq);
     let cause = entry.cause().unwrap_or(entry.seq);
     match kind {
@@ -115,7 +120,7 @@ fn trace_event(entry: &Entry, names: &Names, out: &mut impl Write) -> std::io::R
             )
         }
         // An arrow starts and ends in a span, so messages are spans of no length.
-        Kind::Send | Kind::FrameSend => {
+        Kind::Send => {
             writeln!(out, "{{\"ph\":\"X\",{place},\"dur\":0,\"name\":{title},{args}}},")?;
             writeln!(
                 out,
@@ -123,7 +128,7 @@ fn trace_event(entry: &Entry, names: &Names, out: &mut impl Write) -> std::io::R
                 entry.seq
             )
         }
-        Kind::Deliver | Kind::FrameDeliver => {
+        Kind::Deliver => {
             writeln!(out, "{{\"ph\":\"X\",{place},\"dur\":0,\"name\":{title},{args}}},")?;
             writeln!(
                 out,

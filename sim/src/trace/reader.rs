@@ -189,10 +189,16 @@ impl<R: Read + Seek> Trace<R> {
         super::recorder::keeps(self.level, &self.window, entry.seq, entry.record.kind)
     }
 
-    /// Whether every event of `range` is in the file, but for what a node read from its clock and its entropy.
+    /// Whether every event of `range` is in the file.
     pub fn has_all(&self, range: &Range<u64>) -> bool {
         let in_window = self.window.start <= range.start && range.end <= self.window.end;
-        self.end.is_some() && (self.level >= Level::L2 || in_window)
+        self.end.is_some() && (self.level == Level::L3 || in_window)
+    }
+
+    /// One past the last event that is in the file.
+    pub fn kept_until(&mut self) -> Result<u64, Error> {
+        let last = self.blocks.len().saturating_sub(1);
+        Ok(self.block(last)?.last().map_or(0, |entry| entry.seq + 1))
     }
 
     /// The payload of event `seq`, if it was kept.
@@ -342,8 +348,8 @@ impl Frame {
     }
 
     fn block_at(&self, before: Option<&BlockAt>) -> Result<BlockAt, Error> {
-        let head = Block::head(&self.body).ok_or_else(|| self.damaged("a block's head is cut short"))?;
-        if before.is_some_and(|before| before.first_seq >= head.first_seq) {
+        let head = Block::head(&self.body).map_err(|what| self.damaged(what))?;
+        if before.is_some_and(|before| before.first_seq + u64::from(before.events) > head.first_seq) {
             return Err(self.damaged("blocks are not in order"));
         }
         Ok(BlockAt {

@@ -12,9 +12,9 @@ pub enum Level {
     L0,
     /// And what nodes say of themselves, faults, crashes and verdicts.
     L1,
-    /// And every message, timer, task and disk operation, with digests of payloads.
+    /// And every packet, poll, computation, disk operation and request for a blob, with digests of what was sent.
     L2,
-    /// And the payloads, and what nodes read from clocks and entropy.
+    /// And what was sent, and every draw of a node from its entropy.
     L3,
 }
 
@@ -60,6 +60,9 @@ pub(super) const LOCAL: std::ops::Range<usize> = 16..56;
 impl Record {
     /// The node of what happens to no node: a fault of the whole network, a verdict.
     pub const WORLD: u16 = u16::MAX;
+
+    /// The step of a fault that a program asked for, and no plan.
+    pub const NO_STEP: u64 = u64::MAX;
 
     /// A record with neither name, numbers, digest nor cause: the start of a struct update.
     pub const fn new(time: u64, node: u16, kind: Kind) -> Self {
@@ -150,58 +153,42 @@ kinds! {
     Sometimes = "sometimes", "held", "", L2;
     /// A rare but legal turn was taken.
     Buggify = "buggify", "visit", "", L1;
-    /// A fault began; the name says which.
+    /// A fault began; the name says which. The number of its step in the plan, or [`Record::NO_STEP`].
     Fault = "fault", "step", "value", L1;
     /// A fault ended.
     Heal = "heal", "step", "value", L1;
     /// A node died.
-    Crash = "crash", "step", "", L1;
+    Crash = "crash", "", "", L1;
     /// A node started.
-    Restart = "restart", "step", "version", L1;
-    /// A node's processor stopped, or went on.
-    Pause = "pause", "step", "paused", L1;
+    Restart = "restart", "incarnation", "", L1;
+    /// What a crash took from a node's stores: writes that were not safe, and how many of those stayed.
+    DiskLoss = "disk_loss", "lost", "kept", L1;
     /// An oracle spoke: 0 is all is well.
-    Verdict = "verdict", "code", "value", L1;
+    Verdict = "verdict", "code", "", L1;
     /// A task was born; the name is its own.
     Spawn = "spawn", "task", "", L2;
     /// A task ended.
     TaskEnd = "task_end", "task", "", L2;
     /// The scheduler chose one of several ready tasks.
     Choose = "choose", "task", "ready", L2;
-    /// A datagram left.
+    /// A packet left.
     Send = "send", "to", "bytes", L2;
-    /// A datagram arrived. Its digest is there only if it is not that of its cause.
+    /// A packet arrived. Its digest is there only if it is not that of its cause.
     Deliver = "deliver", "from", "bytes", L2;
-    /// A datagram for this node was lost; the name says why.
+    /// A packet for this node was lost; the name says why.
     Drop = "drop", "from", "bytes", L2;
-    /// A stream opened.
-    StreamOpen = "stream_open", "peer", "stream", L2;
-    /// A frame of a stream left.
-    FrameSend = "frame_send", "to", "bytes", L2;
-    /// A frame of a stream arrived. Its digest is there only if it is not that of its cause.
-    FrameDeliver = "frame_deliver", "from", "bytes", L2;
-    /// A stream closed; the name says why.
-    StreamClose = "stream_close", "peer", "stream", L2;
-    /// A timer was set.
-    TimerSet = "timer_set", "timer", "deadline", L2;
-    /// A timer fired.
-    TimerFire = "timer_fire", "timer", "", L2;
     /// A disk operation began; the name says which.
     DiskStart = "disk_start", "store", "bytes", L2;
-    /// A disk operation ended; the name says how.
+    /// The disk operation that is its cause ended.
     DiskEnd = "disk_end", "store", "bytes", L2;
     /// A computation was charged to a node's processor.
     Compute = "compute", "cost", "wait", L2;
-    /// A computation ended.
-    ComputeEnd = "compute_end", "", "", L2;
-    /// A request to a blob host began.
-    BlobStart = "blob_start", "host", "bytes", L2;
-    /// A request to a blob host ended; the name says how.
-    BlobEnd = "blob_end", "host", "bytes", L2;
+    /// A request for a blob began; its URL is there as a digest.
+    BlobStart = "blob_start", "url", "bytes", L2;
+    /// The request for a blob that is its cause ended: it was answered (1) or not (0).
+    BlobEnd = "blob_end", "url", "answered", L2;
     /// A node drew from its entropy.
     Entropy = "entropy", "domain", "bytes", L3;
-    /// A node read its clock.
-    Clock = "clock", "value", "", L3;
 }
 
 impl Kind {

@@ -14,7 +14,7 @@ use super::{Chain, Entry, Error, Header, Kind, Ladder, Level, Name, Names, Recor
 pub struct Options {
     /// How much of the whole run.
     pub level: Level,
-    /// Records of this range are kept as at [`Level::L2`] if `level` is lower: for `bisect`.
+    /// Every record of this range is kept at any level: for `bisect`.
     pub window: Range<u64>,
     /// How many of the last records stay in memory at any level: for the causal slice of a failure. Rounded up to a
     /// power of two.
@@ -42,7 +42,7 @@ impl Default for Options {
 /// Whether a trace of `level` with `window` keeps event `seq`.
 #[inline]
 pub(super) fn keeps(level: Level, window: &Range<u64>, seq: u64, kind: Kind) -> bool {
-    kind.level() <= level || (kind.level() <= Level::L2 && window.contains(&seq))
+    kind.level() <= level || window.contains(&seq)
 }
 
 /// Takes every event of one run, hashes all of them and keeps those that its [`Options`] ask for.

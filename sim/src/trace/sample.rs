@@ -184,7 +184,7 @@ impl Sample<'_> {
         let set = Record {
             a: round,
             b: deadline,
-            ..Record::new(time, node, Kind::TimerSet)
+            ..Record::new(time, node, Kind::Spawn)
         };
         let set = self.record(made, set);
         self.plan(deadline, Due::Timer { node, timer: round }, set);
@@ -198,7 +198,7 @@ impl Sample<'_> {
                     cause,
                     Record {
                         a: timer,
-                        ..Record::new(time, node, Kind::TimerFire)
+                        ..Record::new(time, node, Kind::Choose)
                     },
                 );
                 if !self.state[usize::from(node)].3 && self.state[usize::from(node)].1 == timer {

@@ -48,7 +48,8 @@ fn line(entry: &Entry, names: &Names) -> String {
         what.trim_end(),
     );
     for (label, value) in kind.numbers().into_iter().zip([entry.record.a, entry.record.b]) {
-        if !label.is_empty() {
+        let says_nothing = label.is_empty() || label == "step" && value == Record::NO_STEP;
+        if !says_nothing {
             write!(line, "  {label}={value}").expect("a string takes all text");
         }
     }
@@ -88,7 +89,7 @@ mod tests {
         let mut entries = vec![
             row(10, 1, Kind::Protocol, 0),
             row(12, 1, Kind::Send, 2),
-            row(13, 2, Kind::TimerFire, 9),
+            row(13, 2, Kind::TaskEnd, 9),
             row(15, 2, Kind::Deliver, 3),
             row(16, Record::WORLD, Kind::Fault, 1),
         ];
@@ -116,12 +117,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_no_plan_has_no_step() {
+        let (mut entries, names) = story();
+        entries[4].record.a = Record::NO_STEP;
+        assert!(text(&entries[4..], &names).ends_with("fault                         value=0  <- 15\n"));
+    }
+
+    #[test]
     fn events_are_lines_of_columns() {
         let (entries, names) = story();
         let expected = "
        10    10.000000070  n1      event line\\nbreak             a=0  b=0
        12    12.000000084  n1      send                          to=2  bytes=300  <- 10
-       13    13.000000091  n2      timer_fire                    timer=0  <- 4
+       13    13.000000091  n2      task_end                      task=0  <- 4
        15    15.000000105  n2.1    deliver                       from=0  bytes=0  #00000000000000ff  <- 12
        16    16.000000112  world   fault                         step=0  value=0  <- 15
 ";

@@ -219,7 +219,7 @@ fn payloads_are_kept_at_level_3_and_digested_at_every_level() {
         {
             recorder.record_payload(Record::new(seq as u64, 0, Kind::Deliver), payload);
         }
-        recorder.record(Record::new(9, 0, Kind::Clock));
+        recorder.record(Record::new(9, 0, Kind::Entropy));
         recorder.finish("", BTreeMap::new()).unwrap();
         sink.bytes()
     };
@@ -433,10 +433,63 @@ fn a_cut_file_differs_in_what_it_has_and_not_where_it_ends() {
     let second = usize::try_from(whole.blocks()[1].offset).unwrap();
     let mut cut = Trace::from_bytes(&same[..second + 100]).unwrap();
     for found in [diff(&mut whole, &mut cut, 3), diff(&mut cut, &mut whole, 3)] {
-        assert!(matches!(found.unwrap(), Comparison::NotKept(range) if range.start == 4096));
+        assert!(matches!(
+            found.unwrap(),
+            Comparison::Cut {
+                compared: 4096,
+                until: 4096
+            }
+        ));
     }
     let mut cut = Trace::from_bytes(&other[..second + 100]).unwrap();
     assert!(matches!(diff(&mut whole, &mut cut, 3).unwrap(), Comparison::At(found) if found.seq == 3000));
+}
+
+#[test]
+fn a_window_keeps_every_kind_and_level_2_does_not() {
+    let written = |level, window| {
+        let sink = Shared::default();
+        let options = Options {
+            window,
+            ..options(level)
+        };
+        let mut recorder = Recorder::new(header(1), options, Some(Box::new(sink.clone())));
+        for (seq, kind) in [Kind::Send, Kind::Entropy, Kind::Deliver].into_iter().enumerate() {
+            recorder.record(Record::new(seq as u64, 0, kind));
+        }
+        recorder.finish("", BTreeMap::new()).unwrap();
+        sink.bytes()
+    };
+    for (level, window, kept, has_all) in [
+        (Level::L0, 0..3, 3, true),
+        (Level::L2, 0..0, 2, false),
+        (Level::L3, 0..0, 3, true),
+    ] {
+        let bytes = written(level, window);
+        assert_eq!(entries(&bytes).len(), kept, "{level:?}");
+        assert_eq!(Trace::from_bytes(&bytes).unwrap().has_all(&(0..3)), has_all);
+    }
+}
+
+#[test]
+fn cut_files_that_keep_no_event_are_not_compared() {
+    let cut = |seed| {
+        let bytes = file(options(Level::L0), seed, 4, 300);
+        bytes[..bytes.len() - 20].to_vec()
+    };
+    let [left, right] = [7, 8].map(cut);
+    let (mut left, mut right) = (
+        Trace::from_bytes(&left).unwrap(),
+        Trace::from_bytes(&right).unwrap(),
+    );
+    assert_eq!(left.kept_until().unwrap(), 0);
+    assert!(matches!(
+        diff(&mut left, &mut right, 3).unwrap(),
+        Comparison::Cut {
+            compared: 0,
+            until: 0
+        }
+    ));
 }
 
 #[test]
@@ -470,11 +523,16 @@ fn perfetto_gets_one_json_value_with_both_ends_of_each_message() {
     perfetto(&mut Trace::from_bytes(&bytes).unwrap(), &mut out).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let events = value["traceEvents"].as_array().unwrap();
-    let phase = |wanted: &str| -> Vec<u64> {
+    // What Perfetto finds the other end by.
+    let phase = |wanted: &str| -> Vec<(u64, String)> {
         let found = events.iter().filter(|event| event["ph"] == wanted);
-        found.map(|event| event["id"].as_u64().unwrap()).collect()
+        found
+            .map(|event| (event["id"].as_u64().unwrap(), event["cat"].to_string()))
+            .collect()
     };
     let (starts, ends) = (phase("s"), phase("f"));
     assert_eq!(ends.len(), delivered);
     assert!(ends.iter().all(|end| starts.contains(end)));
+    let (starts, ends) = (phase("b"), phase("e"));
+    assert!(ends.len() > 10 && ends.iter().all(|end| starts.contains(end)));
 }

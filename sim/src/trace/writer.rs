@@ -15,7 +15,7 @@ use super::{Chain, Entry, Ladder, Names};
 pub(super) const MAGIC: &[u8; 8] = b"simtrace";
 
 /// The version of the format that this build writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// A block with this many bytes of payload is written before it has all its events.
 const PAYLOAD_BYTES: usize = 4 << 20;

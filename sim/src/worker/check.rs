@@ -3,8 +3,7 @@
 use std::{fmt, ops::ControlFlow};
 
 use super::{
-    Assignment, Batch, News, Perturbation, ReportOrder, Run, WorkerConfig, WorkerError, WorkerOutcome,
-    WorkerReport,
+    Assignment, Batch, News, Perturbation, Run, WorkerConfig, WorkerError, WorkerOutcome, WorkerReport,
     pool::{run_many, run_watched},
 };
 use crate::draw::Seed;
@@ -20,18 +19,15 @@ pub enum Factor {
     History,
     /// The environment.
     Environment,
-    /// The log level.
-    Logging,
 }
 
 impl Factor {
     /// Every factor.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::HasherKeys,
         Self::Addresses,
         Self::History,
         Self::Environment,
-        Self::Logging,
     ];
 
     /// `perturbation` with nothing but this factor.
@@ -56,10 +52,6 @@ impl Factor {
                 environment: perturbation.environment.clone(),
                 ..none
             },
-            Self::Logging => Perturbation {
-                verbose: perturbation.verbose,
-                ..none
-            },
         }
     }
 }
@@ -71,7 +63,6 @@ impl fmt::Display for Factor {
             Self::Addresses => "addresses",
             Self::History => "history of the process",
             Self::Environment => "environment",
-            Self::Logging => "log level",
         })
     }
 }
@@ -112,7 +103,7 @@ where
     J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
 {
     let mut found = None;
-    let batch = check_many(
+    check_many(
         config,
         [seed],
         |_| perturbation.clone(),
@@ -124,10 +115,7 @@ where
             ControlFlow::Continue(())
         },
     )?;
-    found.ok_or_else(|| WorkerError::Refused {
-        what: "both runs of a check",
-        source: std::io::Error::other(format!("{} runs were interrupted", batch.in_flight.len())),
-    })
+    found.ok_or(WorkerError::Interrupted)
 }
 
 /// Runs each seed plain and under its perturbation, `config.jobs` runs at a time, and compares the results byte for
@@ -142,10 +130,6 @@ pub fn check_many<J>(
 where
     J: FnOnce(&Run<'_>) -> Vec<u8> + Send,
 {
-    let config = WorkerConfig {
-        order: ReportOrder::Assigned,
-        ..config.clone()
-    };
     let assignments = seeds.into_iter().flat_map(|seed| {
         let perturbed = Assignment {
             seed,
@@ -155,7 +139,7 @@ where
     });
     let mut plain = None;
     let mut refused = None;
-    let mut batch = run_watched(&config, assignments, &job, |news| {
+    let mut batch = run_watched(config, assignments, &job, |news| {
         let report = match news {
             News::Ended(report) => report,
             News::Running(in_flight) => return on_news(News::Running(in_flight)),
@@ -164,7 +148,7 @@ where
             plain = Some(report);
             return ControlFlow::Continue(());
         };
-        match compare(&config, first, report, &job) {
+        match compare(config, first, report, &job) {
             Ok(checked) => on_news(News::Ended(checked)),
             Err(error) => {
                 refused = Some(error);

@@ -111,7 +111,6 @@ where
         seed: assignment.seed,
         heartbeat: Heartbeat(slot),
         perturbation,
-        armed,
     };
     let offset = perturbation.map_or(0, |perturbation| perturbation.stack_offset);
     let result = deeper(offset, || run(&run_context));
@@ -150,15 +149,8 @@ fn detach(config: &WorkerConfig, report: RawFd) {
             unsafe { libc::dup2(null.as_raw_fd(), descriptor) };
         }
     }
-    let mut kept: Vec<RawFd> = config.keep.clone();
-    kept.push(report);
-    kept.sort_unstable();
-    let mut first = 3;
-    for descriptor in kept {
-        close_range(first, descriptor - 1);
-        first = first.max(descriptor + 1);
-    }
-    close_range(first, RawFd::MAX);
+    close_range(3, report - 1);
+    close_range(report + 1, RawFd::MAX);
 }
 
 /// Closes the descriptors of `first..=last`: they are the parent's.

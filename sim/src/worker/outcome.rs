@@ -17,8 +17,6 @@ pub struct WorkerReport {
     pub outcome: WorkerOutcome,
     /// Wall time from fork to exit, measured by the parent.
     pub wall: Duration,
-    /// Most memory it had resident, in bytes. What it shares with the parent counts.
-    pub max_rss: u64,
     /// Which tripwires were armed.
     pub armed: Armed,
     /// Draws from the host's entropy that [`crate::guard::OsRng::Allow`] answered from the seed.

@@ -5,8 +5,8 @@ use crate::draw::{Domain, Seed};
 /// What is changed about the process of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Perturbation {
-    /// Keys of the run's `RandomState`, in place of the ones that madsim makes of the seed. A kernel mixes it into each
-    /// node's hasher keys.
+    /// Keys of the run's `RandomState`, in place of the ones that madsim makes of the seed. They are the thread's, so
+    /// all nodes of a run have the same.
     pub hasher_key: Option<u64>,
     /// Address space taken before the run's stack and heap are mapped, in MiB: their addresses move. The image's own
     /// move only in a process that [`super::random_layout_command`] started.
@@ -20,8 +20,6 @@ pub struct Perturbation {
     /// The run happens once before, on another thread of the worker, and its result is thrown away: statics, caches
     /// and counters of the process are no longer new.
     pub history: bool,
-    /// Everything is logged. The run's subscriber reads this.
-    pub verbose: bool,
 }
 
 impl Perturbation {
@@ -40,7 +38,6 @@ impl Perturbation {
             alloc_padding: small(draw.within(100, 1000)),
             environment,
             history: true,
-            verbose: true,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Perturbation, ReportOrder, Run, WorkerConfig, WorkerError, WorkerReport,
+    Perturbation, Run, WorkerConfig, WorkerError, WorkerReport,
     board::{Beat, SLOTS, Slot},
     child,
     outcome::WorkerOutcome,
@@ -20,6 +20,9 @@ use crate::{draw::Seed, guard::Armed};
 
 /// How long a hung worker may take to say where it is.
 const LAST_WORD: Duration = Duration::from_secs(2);
+/// A silence on the wall is a hang when it lasts so many times as long as one in processor time would have to: the
+/// worker waits for what does not come, or the host does not tell how much it has run.
+const PATIENCE: u32 = 6;
 /// Reports that may wait for an earlier one, for each job.
 const WAITING: usize = 4;
 const CHUNK: usize = 64 << 10;
@@ -90,7 +93,8 @@ where
 }
 
 /// Runs every assignment in a worker of its own, `config.jobs` at a time, until they are done, Ctrl-C comes, or
-/// `on_news` breaks. Workers that still run then are killed.
+/// `on_news` breaks. Workers that still run then are killed. Reports come in the order of the assignments: at most four
+/// per job wait for an earlier one.
 ///
 /// `job` is called in the worker, on a thread without the guard: it may open files. What it returns is the run itself,
 /// called with the guard armed; its bytes come back as the result.
@@ -113,7 +117,7 @@ where
     let interrupt = Interrupt::watch();
     let mut assignments = assignments.into_iter().map(Into::into).fuse();
     let mut workers: Vec<Worker> = Vec::with_capacity(config.jobs);
-    let mut queue = Queue::new(config.order);
+    let mut queue = Queue::new();
     let mut batch = Batch::default();
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -240,7 +244,7 @@ impl Worker {
             .read(chunk)
             .map_err(refused("to read a worker's report"))?;
         self.heard.extend_from_slice(&chunk[..count]);
-        self.pulse.alive_at = self.started.elapsed();
+        self.pulse.is_alive(self.started.elapsed());
         Ok(count == 0)
     }
 
@@ -252,7 +256,10 @@ impl Worker {
             if silence > LAST_WORD {
                 process::signal(self.pid, 0, libc::SIGKILL);
             }
-        } else if silence > hang_after {
+        } else if self
+            .pulse
+            .is_hang(silence, hang_after, || process::processor_time(self.pid))
+        {
             self.slot.give_up();
             self.pulse.alive_at = now;
             process::signal(self.pid, self.slot.thread(), libc::SIGABRT);
@@ -260,13 +267,12 @@ impl Worker {
     }
 
     fn end(mut self) -> Result<WorkerReport, WorkerError> {
-        let (status, max_rss) = process::wait(self.pid).map_err(refused("to wait for a worker"))?;
+        let status = process::wait(self.pid).map_err(refused("to wait for a worker"))?;
         self.waited_for = true;
         let beat = self.slot.beat();
         Ok(WorkerReport {
             outcome: WorkerOutcome::new(wire::read(&self.heard), status, self.slot.is_hung(), beat),
             wall: self.started.elapsed(),
-            max_rss,
             armed: Armed::from_bits(self.slot.armed()),
             os_draws: self.slot.os_draws(),
             beat,
@@ -291,6 +297,8 @@ struct Pulse {
     beat: Beat,
     /// Wall time since the worker's start.
     alive_at: Duration,
+    /// The processor time that it had had when its silence was noticed.
+    used: Option<Duration>,
 }
 
 impl Pulse {
@@ -298,24 +306,43 @@ impl Pulse {
     fn silence(&mut self, now: Duration, beat: Beat) -> Duration {
         if beat != self.beat {
             self.beat = beat;
-            self.alive_at = now;
+            self.is_alive(now);
         }
         now.saturating_sub(self.alive_at)
+    }
+
+    fn is_alive(&mut self, now: Duration) {
+        self.alive_at = now;
+        self.used = None;
+    }
+
+    /// Whether a `silence` is a hang. On a host that is busy it is none: the worker must have had `hang_after` of the
+    /// processor in it, which `used` tells.
+    fn is_hang(
+        &mut self,
+        silence: Duration,
+        hang_after: Duration,
+        used: impl FnOnce() -> Option<Duration>,
+    ) -> bool {
+        // Most workers are never silent for long, and asking the host for each of them takes time.
+        if silence < hang_after / 8 {
+            return false;
+        }
+        let had = used().map(|used| used.saturating_sub(*self.used.get_or_insert(used)));
+        had.is_some_and(|had| had > hang_after) || silence > hang_after.saturating_mul(PATIENCE)
     }
 }
 
 /// Reports on their way out.
 struct Queue {
-    order: ReportOrder,
     started: u64,
     handed_out: u64,
     ended: BTreeMap<u64, WorkerReport>,
 }
 
 impl Queue {
-    fn new(order: ReportOrder) -> Self {
+    fn new() -> Self {
         Self {
-            order,
             started: 0,
             handed_out: 0,
             ended: BTreeMap::new(),
@@ -338,7 +365,7 @@ impl Queue {
 
     fn take(&mut self) -> Option<WorkerReport> {
         let first = self.ended.first_entry()?;
-        if self.order == ReportOrder::Assigned && *first.key() != self.handed_out {
+        if *first.key() != self.handed_out {
             return None;
         }
         self.handed_out += 1;
@@ -362,6 +389,22 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_gets_no_processor_is_not_hung_for_long() {
+        let seconds = Duration::from_secs;
+        let mut pulse = Pulse::default();
+        let mut hangs =
+            |silence, used: Option<u64>| pulse.is_hang(seconds(silence), seconds(10), || used.map(seconds));
+        let steps = [(2, Some(5)), (30, Some(6)), (40, Some(15)), (59, None)];
+        for (silence, used) in steps {
+            assert!(!hangs(silence, used), "{silence}");
+        }
+        assert!(hangs(41, Some(16)), "it had 11 s of the processor");
+        assert!(hangs(61, Some(6)) && hangs(61, None), "it waits");
+        pulse.silence(seconds(62), Beat { events: 1, now: 0 });
+        assert_eq!(pulse.used, None);
+    }
 
     #[test]
     fn only_a_heartbeat_that_stands_still_is_silence() {

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -40,14 +40,12 @@ pub(super) unsafe fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Waits for the end of child `pid`. Returns how it ended and its largest resident set in bytes.
-pub(super) fn wait(pid: Pid) -> io::Result<(Status, u64)> {
+/// Waits for the end of child `pid`, and returns how it ended.
+pub(super) fn wait(pid: Pid) -> io::Result<Status> {
     let mut status = 0;
-    // SAFETY: zero is a valid value of every field of this struct of integers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both pointers are to locals that live through the call.
-        if unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) } == pid {
+        // SAFETY: the pointer is to a local that lives through the call.
+        if unsafe { libc::waitpid(pid, &raw mut status, 0) } == pid {
             break;
         }
         let error = io::Error::last_os_error();
@@ -55,14 +53,38 @@ pub(super) fn wait(pid: Pid) -> io::Result<(Status, u64)> {
             return Err(error);
         }
     }
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    let max_rss = u64::try_from(usage.ru_maxrss).unwrap_or_default() * unit;
-    let status = if libc::WIFSIGNALED(status) {
+    Ok(if libc::WIFSIGNALED(status) {
         Status::Signaled(libc::WTERMSIG(status))
     } else {
         Status::Exited(libc::WEXITSTATUS(status))
+    })
+}
+
+/// The processor time that child `pid` has had, where the host tells.
+#[cfg(target_os = "linux")]
+pub(super) fn processor_time(pid: Pid) -> Option<Duration> {
+    let mut clock = 0;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
     };
-    Ok((status, max_rss))
+    // The library's function would ask madsim for the time.
+    // SAFETY: the pointers are to locals that live through the calls.
+    let told = unsafe {
+        libc::clock_getcpuclockid(pid, &raw mut clock) == 0
+            && libc::syscall(libc::SYS_clock_gettime, clock, &raw mut time) == 0
+    };
+    let (seconds, nanos) = (
+        u64::try_from(time.tv_sec).ok()?,
+        u32::try_from(time.tv_nsec).ok()?,
+    );
+    told.then(|| Duration::new(seconds, nanos))
+}
+
+/// The processor time that child `pid` has had: this host does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn processor_time(_pid: Pid) -> Option<Duration> {
+    None
 }
 
 /// Sends `signal` to thread `thread` of child `pid`, or to the child when the thread is 0.
@@ -102,6 +124,7 @@ pub(super) fn readable(descriptors: &[BorrowedFd<'_>], limit: Duration) -> io::R
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static WATCHERS: AtomicU32 = AtomicU32::new(0);
 
 /// Notes Ctrl-C while it lives.
 pub(super) struct Interrupt {
@@ -113,7 +136,10 @@ impl Interrupt {
         extern "C" fn note(_signal: libc::c_int) {
             INTERRUPTED.store(true, Ordering::Relaxed);
         }
-        INTERRUPTED.store(false, Ordering::Relaxed);
+        // A watcher inside another one must not forget what the other one has yet to see.
+        if WATCHERS.fetch_add(1, Ordering::Relaxed) == 0 {
+            INTERRUPTED.store(false, Ordering::Relaxed);
+        }
         // SAFETY: zero is a valid value of both structs; the handler stores to an atomic, which a handler may.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
@@ -131,6 +157,7 @@ impl Interrupt {
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
+        WATCHERS.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: puts back the action that `watch` found.
         unsafe { libc::sigaction(libc::SIGINT, &raw const self.before, std::ptr::null_mut()) };
     }

@@ -12,7 +12,7 @@ use crate::kernel::Kernel;
 use crate::oracle::{Fact, Violation};
 use crate::plan::{Action, Plan};
 use crate::time::VirtualTime;
-use crate::trace::{Kind, Name};
+use crate::trace::{Kind, Name, Record};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl<K: Kernel> Pump<'_, K> {
             match self.next() {
                 turn @ Next::Turn(..) => self.give_turn(turn).await,
                 Next::Step(number) => self.step(number),
-                Next::Act(action) => self.act(*action, u64::MAX),
+                Next::Act(action) => self.act(*action, Record::NO_STEP),
                 Next::End(end) => return end,
             }
         }
@@ -174,8 +174,7 @@ impl<K: Kernel> Pump<'_, K> {
                 kept + store.kept,
             )
         });
-        let name = state.recorder.name("disk_lost");
-        state.note(Kind::Fault, index, name, lost, kept);
+        state.note(Kind::DiskLoss, index, Name::NONE, lost, kept);
     }
 
     fn step(&mut self, number: usize) {

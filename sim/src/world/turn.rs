@@ -1,4 +1,4 @@
-//! A node's turn: its driver polls some of its ready tasks, then finds out who is next.
+//! A node's turn: its driver polls one of its ready tasks, then finds out who is next.
 
 use std::future::poll_fn;
 use std::sync::{Arc, MutexGuard};
@@ -97,18 +97,13 @@ impl World {
         node: NodeIndex,
         incarnation: u32,
     ) -> MutexGuard<'a, State> {
-        let mut polls = 0;
-        while let Some(runnable) = state.begin_poll(node, incarnation) {
+        if let Some(runnable) = state.begin_poll(node, incarnation) {
             drop(state);
             runnable.run();
-            polls += 1;
             state = self.lock();
             state.end_poll(node);
             state = self.sort_woken(state);
             state.cause = None;
-            if polls >= state.config.batch || state.violation.is_some() {
-                break;
-            }
         }
         state.nodes[node].waiting = false;
         state.settle(node);

@@ -91,6 +91,25 @@ fn a_damaged_trace_is_refused_and_a_cut_one_is_replayed_as_far_as_it_goes() {
     );
     let diff = place.ends(0, "diff a/seed-3.simtrace cut.simtrace");
     assert!(diff.out.contains("one was cut short"), "{}", diff.out);
+    for seed in [3, 4] {
+        place.ends(
+            0,
+            &format!("--seed {seed} --scenario small.toml --trace L0 --out b"),
+        );
+        let bytes = place.read(&format!("b/seed-{seed}.simtrace"));
+        place.write(&format!("cut-{seed}.simtrace"), &bytes[..bytes.len() - 40]);
+    }
+    let nothing = place.ends(2, "diff cut-3.simtrace cut-4.simtrace");
+    assert!(
+        nothing.err.contains("there is nothing to compare"),
+        "{}",
+        nothing.err
+    );
+    assert!(
+        nothing.err.contains("different seeds: 3 and 4"),
+        "{}",
+        nothing.err
+    );
     let bisect = place.ends(2, "bisect a/seed-3.simtrace cut.simtrace");
     assert!(
         bisect.err.contains("cut.simtrace was cut short"),
@@ -124,7 +143,11 @@ fn a_perturbed_event_is_found_by_diff_by_bisect_and_by_check() {
         "bisect a/seed-3.simtrace b/seed-3.simtrace --perturb-event 444",
     );
     let kept = place.ends(17, "diff a2/seed-3.simtrace b2/seed-3.simtrace");
-    let one_kept = place.ends(17, "bisect a/seed-3.simtrace b2/seed-3.simtrace");
+    place.ends(
+        0,
+        "--seed 3 --scenario small.toml --trace L3 --out b3 --perturb-event 444",
+    );
+    let one_kept = place.ends(17, "bisect a/seed-3.simtrace b3/seed-3.simtrace");
     let seed = place.ends(17, "bisect --seed 3 --scenario small.toml --perturb-event 444");
     for found in [&files, &kept, &one_kept, &seed] {
         assert_eq!(found.field("event"), "444", "{}", found.out);

@@ -93,7 +93,7 @@ fn calm(nodes: usize) -> anyhow::Result<u64> {
 
 /// A recorder that takes this many records and nothing else.
 fn record(events: u64) {
-    const KINDS: [Kind; 4] = [Kind::Send, Kind::Deliver, Kind::Choose, Kind::TimerFire];
+    const KINDS: [Kind; 4] = [Kind::Send, Kind::Deliver, Kind::Choose, Kind::DiskStart];
     let mut recorder = Recorder::new(Header::default(), Options::default(), None);
     for event in 0..events {
         let node = u16::try_from(event % 10).expect("a small number");

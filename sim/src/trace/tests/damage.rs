@@ -74,7 +74,7 @@ fn every_flipped_bit_is_found() {
 proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let mut bytes = b"simtrace\x01\0\0\0".to_vec();
+        let mut bytes = b"simtrace\x02\0\0\0".to_vec();
         bytes.extend(tail);
         prop_assert!(Trace::from_bytes(&bytes).is_err());
     }
@@ -126,4 +126,33 @@ fn a_forged_file_with_right_checksums_makes_nothing_panic() {
     tags.dedup();
     assert_eq!(tags.escape_ascii().to_string(), "HNBNBLF");
     assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn a_block_of_impossible_numbers_is_refused() {
+    let bytes = file(options(Level::L2), 7, 4, 10_000);
+    let last = *Trace::from_bytes(&bytes).unwrap().blocks().last().unwrap();
+    let frame = usize::try_from(last.offset).unwrap();
+    let length = u32::from_le_bytes(bytes[frame + 1..frame + 5].try_into().unwrap()) as usize;
+    let body = frame + writer::FRAME_HEAD..frame + writer::FRAME_HEAD + length;
+    let forged = |at: usize, number: &[u8]| {
+        let mut forged = bytes.clone();
+        forged[body.start + at..][..number.len()].copy_from_slice(number);
+        let sum = writer::checksum(forged[frame], &forged[body.clone()]);
+        forged[frame + 5..body.start].copy_from_slice(&sum.to_le_bytes());
+        Trace::from_bytes(&forged).map(drop)
+    };
+    forged(0, &last.first_seq.to_le_bytes()).unwrap();
+    let (first_seq, count) = (0, 16);
+    for (at, number) in [
+        (first_seq, u64::MAX.to_le_bytes().as_slice()),
+        (first_seq, &(last.first_seq - 1).to_le_bytes()),
+        (count, &0u16.to_le_bytes()),
+        (count, &u16::MAX.to_le_bytes()),
+    ] {
+        assert!(
+            matches!(forged(at, number), Err(Error::Damaged { .. })),
+            "{number:?}"
+        );
+    }
 }

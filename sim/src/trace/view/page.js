@@ -38,8 +38,10 @@ const rowOf = new Map(nodes.map((node, row) => [node, row]));
 const nodeName = (node) => (node === data.world ? "world" : "n" + node);
 const place = (i) => nodeName(events.node[i]) + (events.incarnation[i] ? "." + events.incarnation[i] : "");
 const seconds = (ns) => (ns / 1e9).toFixed(6);
+// A step of 2^64 - 1 is no step of the plan.
+const labelsOf = (i) => data.kinds[events.kind[i]][1].map((label) => label === "step" && events.a[i] === "18446744073709551615" ? "" : label);
 const numbers = (i) => {
-  const labels = data.kinds[events.kind[i]][1];
+  const labels = labelsOf(i);
   const parts = [];
   if (labels[0]) parts.push(labels[0] + "=" + events.a[i]);
   if (labels[1]) parts.push(labels[1] + "=" + events.b[i]);
@@ -310,7 +312,7 @@ function details() {
     aside.replaceChildren(make("h2", "No event picked"), ...help.map((text) => make("p", text)));
     return;
   }
-  const i = picked, labels = data.kinds[events.kind[i]][1];
+  const i = picked, labels = labelsOf(i);
   const pairs = [["event", events.seq[i]], ["time", (events.time[i] / 1e9).toFixed(9) + " s"], ["node", place(i)]];
   if (labels[0]) pairs.push([labels[0], events.a[i]]);
   if (labels[1]) pairs.push([labels[1], events.b[i]]);
