@@ -13,9 +13,6 @@ use crate::scene::{QUIET, SERVED, Scene, on_scene};
 /// The window that quinn gives the sender of one stream when nobody says otherwise, rounded up.
 const RAW_WINDOW: usize = 2 << 20;
 
-/// Messages that are taken from the queue for the wire at one go.
-const BATCH: usize = 64;
-
 const BIG: usize = 60_000;
 
 fn body(number: usize) -> Bytes {
@@ -36,7 +33,8 @@ fn messages_to_a_peer_that_reads_nothing_are_turned_away_and_those_taken_arrive(
                 peer,
                 channel: QUIET.label,
             };
-            let most = RAW_WINDOW / BIG + 2 * BATCH + QUIET.queue as usize + 2;
+            // Those in the queue, and as many that have been taken from it to be written.
+            let most = RAW_WINDOW / BIG + 2 * QUIET.queue as usize + 2;
             let mut taken = 0;
             // A queue that stays full for as long as anything takes is full.
             let mut full_since = scene.node.env.clock().now();
