@@ -57,8 +57,13 @@ impl TokioSpawner {
 
     /// Cancels every scope and waits until all futures have been dropped.
     pub(crate) async fn cancel(&self) {
-        self.0.cancel();
+        self.abandon();
         self.0.ended().await;
+    }
+
+    /// Cancels every scope.
+    pub(crate) fn abandon(&self) {
+        self.0.cancel();
     }
 }
 
