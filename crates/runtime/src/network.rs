@@ -336,10 +336,16 @@ impl Network for QuicNetwork {
             if shared.life.is_over() {
                 return;
             }
-            let removed = listed
+            let removed: Vec<_> = listed
                 .extract_if(.., |id, _| !wanted.contains_key(id))
                 .map(|(_, peer)| peer)
                 .collect();
+            // Under the lock, so that a peer is forgotten before another call can take it back.
+            for peer in &removed {
+                peer.unlist(code::REMOVED);
+                let hubs = shared.hubs.read().unwrap_or_else(PoisonError::into_inner);
+                hubs.values().for_each(|hub| hub.forget(peer.id));
+            }
             for (id, address) in wanted {
                 if let Some(peer) = listed.get(&id) {
                     peer.address.send_if_modified(|present| {
@@ -356,16 +362,7 @@ impl Network for QuicNetwork {
             removed
         };
         for peer in removed {
-            peer.unlist(code::REMOVED);
             shared.note_connected(peer.id);
-            let hubs: Vec<_> = shared
-                .hubs
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .cloned()
-                .collect();
-            hubs.iter().for_each(|hub| hub.forget(peer.id));
         }
     }
 
