@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::Address;
-use crate::bytes::{FixedBytes, InvalidBytes};
+use crate::bytes::FixedBytes;
 
 /// A signature scheme, chosen at compile time. The real ones are [`Ed25519Scheme`](crate::Ed25519Scheme) and
 /// [`BlsScheme`](crate::BlsScheme); the simulator has one that is as cheap as a keyed hash.
@@ -149,9 +149,6 @@ pub enum SignatureError {
         /// How many keys there are.
         keys: usize,
     },
-    /// The bytes of a signature, or of an aggregate, are not one.
-    #[error(transparent)]
-    Malformed(#[from] InvalidBytes),
 }
 
 #[cfg(test)]
@@ -159,6 +156,7 @@ pub(crate) mod contract {
     //! The contract of [`Scheme`], for every scheme of this crate.
 
     use super::*;
+    use crate::bytes::InvalidBytes;
 
     pub fn keeps_the_contract<S: Scheme>() {
         let (one, two) = (S::secret(&[1; 32]), S::secret(&[2; 32]));
