@@ -20,7 +20,8 @@ use crate::spawn::TaskScope;
 /// How long a connection that lost against another one is kept for what is still in flight on it.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Messages that are written at one go, at most.
+/// Messages that are written at one go, at most: their room in the queue is free once all of them are taken, so no more
+/// wait for the wire than fit into the queue.
 const BATCH: usize = 64;
 
 /// A peer on the list, from `set_peers` to `set_peers`.
@@ -237,8 +238,6 @@ impl Peer {
 /// Writes the messages of one channel, on one stream for as long as the connection and the other side keep it.
 async fn pump(peer: Arc<Peer>, channel: Channel, mut messages: mpsc::Receiver<Bytes>) {
     let mut carrier: Option<(usize, SendStream)> = None;
-    // What has been taken and is not written yet makes room in the queue: no more than the queue holds.
-    let at_once = messages.max_capacity().min(BATCH);
     let (mut batch, mut chunks) = (Vec::new(), Vec::new());
     loop {
         // Messages are taken from the queue when they can go out, so the queue is as long as the channel says.
@@ -248,7 +247,7 @@ async fn pump(peer: Arc<Peer>, channel: Channel, mut messages: mpsc::Receiver<By
         if batch.is_empty() {
             env::select! {
                 () = peer.listed.over() => return,
-                count = messages.recv_many(&mut batch, at_once) => if count == 0 { return },
+                count = messages.recv_many(&mut batch, BATCH) => if count == 0 { return },
             }
             continue; // The connection may have changed while we waited.
         }
