@@ -68,7 +68,7 @@ pub fn stream(bytes: &[u8]) {
 pub fn peer_certificate(bytes: &[u8]) {
     if let Some((key, incarnation)) = fuzzing::certificate(bytes) {
         let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
-        assert!(holds(key.as_ref()) && holds(&incarnation));
+        assert!(holds(key.as_bytes()) && holds(&incarnation));
     }
 }
 

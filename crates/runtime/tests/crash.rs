@@ -366,6 +366,11 @@ mod rocksdb {
     }
 
     #[test]
+    fn a_store_that_another_process_has_open_is_locked() {
+        is_locked::<Rocks>("rocksdb::helper_writes_for_ever");
+    }
+
+    #[test]
     fn helper_fills() {
         if let Some((folder, _)) = given() {
             block_on(fill::<Rocks>(&folder));
