@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::Address;
-use crate::bytes::{FixedBytes, InvalidBytes};
+use crate::bytes::FixedBytes;
 
 /// A signature scheme, chosen at compile time. The real ones are [`Ed25519Scheme`](crate::Ed25519Scheme) and
 /// [`BlsScheme`](crate::BlsScheme); the simulator has one that is as cheap as a keyed hash.
@@ -149,7 +149,4 @@ pub enum SignatureError {
         /// How many keys there are.
         keys: usize,
     },
-    /// The bytes of a signature, or of an aggregate, are not one.
-    #[error(transparent)]
-    Malformed(#[from] InvalidBytes),
 }
