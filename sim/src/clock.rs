@@ -56,6 +56,11 @@ impl NodeClock {
         self.since.after(u64::try_from(real).unwrap_or(u64::MAX))
     }
 
+    /// By how many billionths it runs fast.
+    pub fn drift_ppb(&self) -> i64 {
+        self.drift_ppb
+    }
+
     /// A new incarnation: the monotone clock starts at zero, the wall clock goes on.
     pub fn restart(&mut self, at: VirtualTime) {
         self.rebase(at);

@@ -65,6 +65,35 @@ impl Costs {
         score_thousand_ns: 0,
     };
 
+    /// Every time, with its name in a scenario.
+    pub(crate) const fn named(&self) -> [(&'static str, u64); 10] {
+        let Self {
+            cores: _,
+            poll_ns,
+            ed25519_sign_ns,
+            ed25519_verify_ns,
+            bls_sign_ns,
+            bls_verify_ns,
+            bls_aggregate_ns,
+            hash_kib_ns,
+            cipher_kib_ns,
+            execute_thousand_ns,
+            score_thousand_ns,
+        } = *self;
+        [
+            ("costs.poll_ns", poll_ns),
+            ("costs.ed25519_sign_ns", ed25519_sign_ns),
+            ("costs.ed25519_verify_ns", ed25519_verify_ns),
+            ("costs.bls_sign_ns", bls_sign_ns),
+            ("costs.bls_verify_ns", bls_verify_ns),
+            ("costs.bls_aggregate_ns", bls_aggregate_ns),
+            ("costs.hash_kib_ns", hash_kib_ns),
+            ("costs.cipher_kib_ns", cipher_kib_ns),
+            ("costs.execute_thousand_ns", execute_thousand_ns),
+            ("costs.score_thousand_ns", score_thousand_ns),
+        ]
+    }
+
     /// What `cost` takes on one core, in nanoseconds.
     pub fn of(&self, cost: Cost) -> u64 {
         let (ns, per) = match cost.kind {

@@ -55,6 +55,8 @@ pub struct Disk {
     by_name: BTreeMap<Box<str>, u32>,
     /// The latest time that was told.
     now: u64,
+    /// Whether a fault that does damage has struck.
+    struck: bool,
 }
 
 /// An opening of a store. It is worth nothing after the store was closed or the node crashed.
@@ -74,6 +76,17 @@ pub struct Answer<T> {
     pub at_ns: u64,
     /// For the trace.
     pub event: DiskEvent,
+}
+
+impl<T> Answer<T> {
+    /// The same answer about something else.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer {
+            result: self.result.map(change),
+            at_ns: self.at_ns,
+            event: self.event,
+        }
+    }
 }
 
 /// One operation on its way through the disk.
@@ -121,6 +134,7 @@ impl Disk {
             stores: Vec::new(),
             by_name: BTreeMap::new(),
             now: 0,
+            struck: false,
         }
     }
 
@@ -200,6 +214,7 @@ impl Disk {
     /// Lets something be wrong from now on, in place of an earlier fault of its kind.
     pub fn apply(&mut self, fault: DiskFault) {
         if fault == DiskFault::Wipe {
+            self.strike();
             self.stores.iter_mut().for_each(Store::wipe);
         } else {
             self.faults.set(fault);
@@ -213,6 +228,17 @@ impl Disk {
             (FaultKind::TornTail, Recovery::PointInTime) => Harm::Delay,
             _ => kind.harm(),
         }
+    }
+
+    /// Whether anything has happened to this disk that may have taken what was durable, or will at the next crash.
+    /// Once so, it stays so.
+    pub fn is_struck(&self) -> bool {
+        self.struck
+    }
+
+    /// Something has.
+    pub(crate) fn strike(&mut self) {
+        self.struck = true;
     }
 
     /// Ends the fault of this kind. False if there is none. What it did is not undone.

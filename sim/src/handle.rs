@@ -14,6 +14,7 @@ use types::{Mono, UnixMillis};
 
 pub use self::compute::SimCompute;
 pub use self::spawner::{SimScope, SimSpawner, SimTask};
+use crate::clock::NodeClock;
 use crate::draw::Domain;
 use crate::hosts::SimBlobs;
 use crate::network::SimNetwork;
@@ -79,7 +80,8 @@ enum Until {
     Mono(Mono),
 }
 
-/// A timer in the world's queue, which is taken back when the future is dropped.
+/// A timer in the world's queue, which is taken back when the future is dropped. Where it waits on a clock whose rate
+/// changes, it is polled and set anew.
 pub(crate) struct Sleep {
     handle: NodeHandle,
     until: Until,
@@ -102,11 +104,11 @@ impl Future for Sleep {
             let over = state.local(node) >= at;
             if let Some((set, key)) = this.timer {
                 // A timer that stands keeps its place, whoever polls it now.
-                if let Some(Event::Wake(waker, _)) = state.events.get_mut(key)
+                if let Some(Event::Wake { task, .. }) = state.events.get_mut(key)
                     && set == at
                     && !over
                 {
-                    waker.clone_from(cx.waker());
+                    task.clone_from(cx.waker());
                     return Poll::Pending;
                 }
                 stale = state.events.cancel(key);
@@ -115,8 +117,12 @@ impl Future for Sleep {
             if over {
                 return Poll::Ready(());
             }
-            let cause = state.cause;
-            let key = state.schedule(at, node, Event::Wake(cx.waker().clone(), cause));
+            let wake = Event::Wake {
+                task: cx.waker().clone(),
+                cause: state.cause,
+                clock: matches!(this.until, Until::Mono(_)).then_some(node),
+            };
+            let key = state.schedule(at, node, wake);
             this.timer = Some((at, key));
             Poll::Pending
         });
@@ -191,10 +197,7 @@ impl SimEnv {
 
     /// Ends the run at this instant.
     pub(crate) fn end_run(&self) {
-        self.probe.0.with(|state| {
-            let now = state.now;
-            state.events.insert(now, u32::MAX, Event::End);
-        });
+        self.probe.0.with(|state| state.until = state.now);
     }
 }
 
@@ -234,21 +237,26 @@ impl Env for SimEnv {
     }
 }
 
-/// A node's clocks. See [`crate::clock`].
+/// A node's clocks. See [`crate::clock`]. They stand still when the incarnation has ended.
 #[derive(Clone)]
 pub struct SimClock(NodeHandle);
 
-impl Clock for SimClock {
-    fn now(&self) -> Mono {
+impl SimClock {
+    fn read<T>(&self, read: impl FnOnce(&NodeClock, VirtualTime) -> T) -> T {
         let state = self.0.world().lock();
         let node = self.0.node();
-        state.nodes[node].clock.mono(state.local(node))
+        let (clock, at) = state.nodes[node].clock_of(self.0.incarnation(), state.local(node));
+        read(clock, at)
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Mono {
+        self.read(NodeClock::mono)
     }
 
     fn wall(&self) -> UnixMillis {
-        let state = self.0.world().lock();
-        let node = self.0.node();
-        state.nodes[node].clock.wall(state.local(node))
+        self.read(NodeClock::wall)
     }
 
     fn sleep_until(&self, at: Mono) -> impl Future<Output = ()> + Send + 'static {
@@ -260,7 +268,8 @@ impl Clock for SimClock {
     }
 }
 
-/// A node's entropy: one stream per (node, incarnation, domain).
+/// A node's entropy: one stream per (node, incarnation, domain), which goes on when the incarnation has ended, and then
+/// leaves no trace.
 #[derive(Clone)]
 pub struct SimEntropy(NodeHandle);
 
@@ -269,9 +278,13 @@ impl Entropy for SimEntropy {
         let mut state = self.0.world().lock();
         let index = self.0.node();
         let name = crate::trace::digest(domain.as_bytes());
-        let stream = (index as u64) << 32 | u64::from(self.0.incarnation());
+        let incarnation = self.0.incarnation();
+        let stream = (index as u64) << 32 | u64::from(incarnation);
         for chunk in out.chunks_mut(8) {
-            let block = state.nodes[index].entropy.entry(domain).or_insert(0);
+            let block = state.nodes[index]
+                .entropy
+                .entry((incarnation, domain))
+                .or_insert(0);
             *block += 1;
             let block = *block;
             let bits = state
@@ -281,7 +294,9 @@ impl Entropy for SimEntropy {
                 .to_le_bytes();
             chunk.copy_from_slice(&bits[..chunk.len()]);
         }
-        state.note(Kind::Entropy, index, Name::NONE, name, out.len() as u64);
+        if state.nodes[index].lives(incarnation) {
+            state.note(Kind::Entropy, index, Name::NONE, name, out.len() as u64);
+        }
     }
 }
 

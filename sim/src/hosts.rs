@@ -131,14 +131,10 @@ impl SimBlobs {
         let started = started.ok_or(BlobError::Closed)?;
         let asked = self.0.with(|state| {
             let (after_ns, result) = state.serve(node, url, length, answer);
-            let local = state.local(node);
-            let limit_ns = nanos(limit);
-            let in_time = after_ns.filter(|after| *after <= limit_ns);
-            (
-                local.after(in_time.unwrap_or(limit_ns)),
-                in_time.is_some(),
-                result,
-            )
+            let deadline = state.local(node).after(nanos(limit));
+            let served = after_ns.map(|after| state.acts_at(node).after(after));
+            let in_time = served.filter(|at| *at <= deadline);
+            (in_time.unwrap_or(deadline), in_time.is_some(), result)
         });
         let (at, in_time, result) = asked.ok_or(BlobError::Closed)?;
         self.0.sleep_until(at).await;

@@ -98,6 +98,7 @@ impl Oracle for OneBlockPerRound {
                 node,
                 unnoticed: true,
             } => self.amnesic.push(*node),
+            Fact::Spared { node } => self.amnesic.retain(|amnesic| amnesic != node),
             Fact::Said { node, at, event, seq } if matches!(event.kind, "block_made" | "block_seen") => {
                 let digest = *event.digest.expect("a block event carries the block's digest");
                 let author = event.b;
@@ -127,7 +128,7 @@ impl Oracle for OneBlockPerRound {
 /// A restarted member knows the last block that it said it had made, and says so before it makes another.
 struct NothingForgotten {
     made: Vec<Option<u64>>,
-    /// Whether the present incarnation knows.
+    /// Whether the present incarnation knows, and its store is the one that it knows from.
     knows: Vec<bool>,
     excused: Vec<bool>,
 }
@@ -146,7 +147,12 @@ impl Oracle for NothingForgotten {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Damaged { node, .. } => self.excused[*node] = true,
+            Fact::Spared { node } => self.excused[*node] = false,
             Fact::Started { node, .. } => self.knows[*node] = self.made[*node].is_none(),
+            // It opens its store anew.
+            Fact::Said { node, event, .. } if event.kind == "member_failed" => {
+                self.knows[*node] = self.made[*node].is_none();
+            }
             Fact::Said { node, at, event, seq } if matches!(event.kind, "block_made" | "recovered") => {
                 let (node, made) = (*node, self.made[*node]);
                 let recovered = event.kind == "recovered";
@@ -180,16 +186,25 @@ impl Oracle for NothingForgotten {
     }
 }
 
-/// After the heal every member makes blocks of rounds that nobody had reached before.
+/// Soon after the heal every member makes a block of a round that nobody had reached before.
 struct Progress {
     newest: Vec<Option<u64>>,
     excused: Vec<bool>,
-    healed: Option<(VirtualTime, u64)>,
+    healed: Option<Healed>,
 }
 
-/// Rounds that have to follow the heal, and the time that they may take.
+/// What has to follow the last heal.
+struct Healed {
+    at: VirtualTime,
+    wanted: u64,
+    /// When each member got there.
+    reached: Vec<Option<VirtualTime>>,
+}
+
+/// Rounds that have to follow the heal.
 const ROUNDS_AFTER_HEAL: u64 = 5;
-const HEAL_LIMIT: Duration = Duration::from_secs(30);
+/// The time that they may take.
+pub(crate) const HEAL_LIMIT: Duration = Duration::from_secs(30);
 
 impl Progress {
     fn new(nodes: usize) -> Self {
@@ -205,12 +220,24 @@ impl Oracle for Progress {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Damaged { node, .. } => self.excused[*node] = true,
-            Fact::Said { node, event, .. } if event.kind == "block_made" => {
-                self.newest[*node] = Some(event.a)
+            Fact::Spared { node } => self.excused[*node] = false,
+            Fact::Said { node, at, event, .. } if event.kind == "block_made" => {
+                self.newest[*node] = Some(event.a);
+                if let Some(healed) = &mut self.healed
+                    && event.a >= healed.wanted
+                {
+                    healed.reached[*node].get_or_insert(*at);
+                }
             }
             Fact::Healed { at } => {
+                // What followed an earlier heal is not forgotten.
+                self.finish(*at)?;
                 let newest = self.newest.iter().flatten().max().copied().unwrap_or(0);
-                self.healed = Some((*at, newest));
+                self.healed = Some(Healed {
+                    at: *at,
+                    wanted: newest + ROUNDS_AFTER_HEAL,
+                    reached: vec![None; self.newest.len()],
+                });
             }
             _ => {}
         }
@@ -218,37 +245,36 @@ impl Oracle for Progress {
     }
 
     fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
-        let Some((healed, newest)) = self.healed else {
+        let Some(healed) = &self.healed else {
             return Ok(());
         };
-        if Duration::from_nanos(at.since(healed)) < HEAL_LIMIT {
-            return Ok(());
-        }
-        let wanted = newest + ROUNDS_AFTER_HEAL;
-        let behind = |(node, reached): (NodeIndex, &Option<u64>)| {
-            (!self.excused[node] && reached.unwrap_or(0) < wanted).then_some((node, *reached))
+        let took = |reached: VirtualTime| Duration::from_nanos(reached.since(healed.at));
+        let late = |node: &NodeIndex| match healed.reached[*node] {
+            Some(reached) => took(reached) > HEAL_LIMIT,
+            None => took(at) >= HEAL_LIMIT,
         };
-        let round = |reached: Option<u64>| reached.map_or("none".to_owned(), |round| round.to_string());
-        match self.newest.iter().enumerate().find_map(behind) {
-            None => Ok(()),
-            Some((node, reached)) => Err(Violation {
-                class: Class::Liveness,
-                oracle: "progress_after_heal",
-                node: Some(node),
-                at,
-                seq: None,
-                what: format!(
-                    "round {wanted} was due {HEAL_LIMIT:?} after the heal; it reached {}, and all of them {}",
-                    round(reached),
-                    self.newest
-                        .iter()
-                        .copied()
-                        .map(round)
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                ),
-            }),
-        }
+        let mut nodes = (0..self.newest.len()).filter(|node| !self.excused[*node]);
+        let Some(node) = nodes.find(late) else {
+            return Ok(());
+        };
+        let round = |reached: &Option<u64>| reached.map_or("none".to_owned(), |round| round.to_string());
+        let rounds: Vec<String> = self.newest.iter().map(round).collect();
+        let when = match healed.reached[node] {
+            Some(reached) => format!("it was there after {:?}", took(reached)),
+            None => format!("it is at {}", rounds[node]),
+        };
+        Err(Violation {
+            class: Class::Liveness,
+            oracle: "progress_after_heal",
+            node: Some(node),
+            at,
+            seq: None,
+            what: format!(
+                "round {} was due {HEAL_LIMIT:?} after the heal; {when}, and all of them at {}",
+                healed.wanted,
+                rounds.join(", ")
+            ),
+        })
     }
 }
 
@@ -256,15 +282,22 @@ impl Oracle for Progress {
 mod tests {
     use super::*;
 
-    /// What an oracle makes of one node's life: `r` starts it, `b` and a round make a block, `k` and a round recover
-    /// one, `d` damages its disk.
+    /// What an oracle makes of one node's life, of a word each second: `r` starts it, `b` and a round make a block,
+    /// `k` and a round recover one, `f` reopens its store, `d` damages its disk, `s` says that nothing did, `h` heals
+    /// the network, `w` and a number wait for so many seconds more.
     fn objects(mut oracle: impl Oracle, life: &str) -> bool {
-        life.split(' ').any(|word| {
+        let mut at = VirtualTime::ZERO;
+        let broken = life.split(' ').any(|word| {
             let (deed, round) = word.split_at(1);
-            let (node, at) = (0, VirtualTime::ZERO);
+            let node = 0;
+            at = at.after(1_000_000_000);
             let digest = [u8::from(deed == "k"); 32];
             let event = env::Event {
-                kind: if deed == "k" { "recovered" } else { "block_made" },
+                kind: match deed {
+                    "k" => "recovered",
+                    "f" => "member_failed",
+                    _ => "block_made",
+                },
                 a: round.parse().unwrap_or(0),
                 b: 0,
                 digest: Some(&digest),
@@ -279,6 +312,13 @@ mod tests {
                     node,
                     unnoticed: false,
                 },
+                "s" => Fact::Spared { node },
+                "h" => Fact::Healed { at },
+                "w" => {
+                    let seconds: u64 = round.parse().expect("a number of seconds");
+                    at = at.after(seconds * 1_000_000_000);
+                    return false;
+                }
                 _ => Fact::Said {
                     node,
                     at,
@@ -287,7 +327,25 @@ mod tests {
                 },
             };
             oracle.observe(&fact).is_err()
-        })
+        });
+        broken || oracle.finish(at).is_err()
+    }
+
+    #[test]
+    fn a_member_has_to_go_on_in_time() {
+        for (life, expected) in [
+            ("b3 h b4 b7 b8 w100", false),
+            ("b3 h b4 w27 b8", false),
+            ("b3 h b4 w28 b8", true),
+            ("b3 h b4 b7 w100", true),
+            ("b3 h w100 b8 b9 h b14", true),
+            ("b3 h b4", false),
+            ("d b3 h w100", false),
+            ("d s b3 h w100", true),
+            ("b3 w100", false),
+        ] {
+            assert_eq!(objects(Progress::new(1), life), expected, "{life}");
+        }
     }
 
     #[test]
@@ -301,6 +359,10 @@ mod tests {
             ("r b0 b1 r b2", true),
             ("r b0 b1 r k1 b2 r b3", true),
             ("r b0 b1 d r b2 r k0", false),
+            ("r b0 b1 d s r b2 r k0", true),
+            ("r f b0 b1 f k1 b2", false),
+            ("r b0 b1 f b2", true),
+            ("r b0 b1 f k0", true),
         ] {
             assert_eq!(objects(NothingForgotten::new(1), life), expected, "{life}");
         }

@@ -33,6 +33,11 @@ pub enum Fact<'a> {
         /// Whether it is not even told: it may contradict what it said before.
         unnoticed: bool,
     },
+    /// What could have damaged a node is over, and nothing ever has.
+    Spared {
+        /// Which node.
+        node: NodeIndex,
+    },
     /// A node said something of itself.
     Said {
         /// Which node.

@@ -1,14 +1,17 @@
 //! A plan: every fault of a run, with its time and its parameters. Faults are data, so a plan can be printed, edited,
 //! stored and shrunk, and outlives the generator that made it.
 
+mod range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{DiskFault, FaultKind, Harm, Survivors};
+use crate::clock::NodeClock;
+use crate::disk::{Disk, DiskFault, FaultKind, Harm, Survivors};
 use crate::hosts::HostManner;
 use crate::network::LinkFault;
 use crate::oracle::Fact;
 use crate::time::VirtualTime;
-use crate::world::{NodeIndex, State};
+use crate::world::{Event, NodeIndex, State};
 
 /// What happens to the world, in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +235,22 @@ pub enum PlanError {
         /// How many there are.
         nodes: usize,
     },
+    /// A number of a step is outside of what can be run.
+    #[error("step {step} ({action}): `{field}` is {value}, and has to lie within {low} and {high}")]
+    Range {
+        /// The step, from 0.
+        step: usize,
+        /// What it does.
+        action: &'static str,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i128,
+        /// The least.
+        low: i128,
+        /// The most.
+        high: i128,
+    },
     /// A step lies after the end of the scenario.
     #[error("step {step} ({action}) is at {at_us} us, and the scenario ends at {end_us} us")]
     AfterEnd {
@@ -263,7 +282,7 @@ impl Plan {
     /// Checks every step against a scenario of `nodes` nodes that ends at `end`.
     ///
     /// # Errors
-    /// [`PlanError::NoSuchNode`], [`PlanError::AfterEnd`].
+    /// [`PlanError::NoSuchNode`], [`PlanError::Range`], [`PlanError::AfterEnd`].
     pub fn check(&self, nodes: usize, end: VirtualTime) -> Result<(), PlanError> {
         for (step, Step { at_us, action }) in self.steps.iter().enumerate() {
             if let Some(node) = action.nodes().into_iter().find(|node| *node >= nodes) {
@@ -272,6 +291,17 @@ impl Plan {
                     action: action.name(),
                     node,
                     nodes,
+                });
+            }
+            let mut numbers = action.numbers().into_iter();
+            if let Some(number) = numbers.find(|number| !number.is_within()) {
+                return Err(PlanError::Range {
+                    step,
+                    action: action.name(),
+                    field: number.field,
+                    value: number.value,
+                    low: number.low,
+                    high: number.high,
                 });
             }
             let end_us = end.as_nanos() / 1_000;
@@ -315,9 +345,9 @@ impl State {
                 }
             }
             Action::Reset { from, to } => self.reset_session(*from, *to),
-            Action::ClockDrift { node, ppb } => self.nodes[*node].clock.set_drift(now, *ppb),
-            Action::ClockStep { node, ms } => self.nodes[*node].clock.step(now, *ms),
-            Action::ClockRepair { node } => self.nodes[*node].clock.repair(now),
+            Action::ClockDrift { node, ppb } => self.set_clock(*node, |clock| clock.set_drift(now, *ppb)),
+            Action::ClockStep { node, ms } => self.set_clock(*node, |clock| clock.step(now, *ms)),
+            Action::ClockRepair { node } => self.set_clock(*node, |clock| clock.repair(now)),
             Action::Disk { node, fault } => {
                 let harm = self.nodes[*node].disk.harm(fault.kind());
                 if harm >= Harm::Damage {
@@ -328,11 +358,10 @@ impl State {
                 }
                 self.nodes[*node].disk.apply(*fault);
             }
-            Action::DiskClear { node, kind } => {
-                self.nodes[*node].disk.clear(*kind);
-            }
+            Action::DiskClear { node, kind } => self.clear_disk(*node, *kind),
             Action::SwapDisks { a, b } => {
                 for node in [*a, *b] {
+                    self.nodes[node].disk.strike();
                     self.tell(&Fact::Damaged {
                         node,
                         unnoticed: true,
@@ -355,11 +384,11 @@ impl State {
             let node = &mut self.nodes[index];
             node.paused = false;
             node.slowness = 1_000;
-            node.clock.repair(now);
             let kinds: Vec<FaultKind> = node.disk.faults().map(DiskFault::kind).collect();
             for kind in kinds {
-                node.disk.clear(kind);
+                self.clear_disk(index, kind);
             }
+            self.set_clock(index, |clock| clock.repair(now));
             self.settle(index);
         }
         for link in 0..self.net.links.len() {
@@ -369,6 +398,33 @@ impl State {
             }
         }
         self.hosts.set_manner("", &HostManner::Honest);
+    }
+
+    /// Changes a node's clock. Who waits on it looks again how long that takes, if its rate has changed.
+    fn set_clock(&mut self, node: NodeIndex, change: impl FnOnce(&mut NodeClock)) {
+        let clock = &mut self.nodes[node].clock;
+        let before = clock.drift_ppb();
+        change(clock);
+        if clock.drift_ppb() == before {
+            return;
+        }
+        for event in self.events.iter() {
+            if let Event::Wake { task, clock, .. } = event
+                && *clock == Some(node)
+            {
+                task.wake_by_ref();
+            }
+        }
+    }
+
+    fn clear_disk(&mut self, node: NodeIndex, kind: FaultKind) {
+        let disk = &mut self.nodes[node].disk;
+        let harms = |disk: &Disk, kind| disk.harm(kind) >= Harm::Damage;
+        let was_threat = disk.clear(kind) && harms(disk, kind);
+        let is_threat = disk.faults().any(|fault| harms(disk, fault.kind()));
+        if was_threat && !is_threat && !disk.is_struck() {
+            self.tell(&Fact::Spared { node });
+        }
     }
 
     fn partition(

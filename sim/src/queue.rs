@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::time::VirtualTime;
 
@@ -105,10 +106,20 @@ impl<T> EventQueue<T> {
         }
     }
 
-    /// Takes the first event.
-    pub fn pop(&mut self) -> Option<(VirtualTime, T)> {
+    /// Every event that waits, in an order that follows from the calls so far. It looks at all of them: for what
+    /// happens rarely.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.event.as_ref())
+    }
+
+    /// Takes the first event, unless it comes after `limit`.
+    pub fn pop_until(&mut self, limit: VirtualTime) -> Option<(VirtualTime, T)> {
         loop {
-            let Reverse(entry) = self.heap.pop()?;
+            let first = self.heap.peek_mut()?;
+            if first.0.at > limit {
+                return None;
+            }
+            let Reverse(entry) = PeekMut::pop(first);
             let slot = &mut self.slots[entry.slot as usize];
             if slot.sequence == entry.sequence
                 && let Some(event) = slot.event.take()
@@ -156,7 +167,7 @@ mod tests {
         queue.insert(at(5), 1, "b");
         queue.insert(at(5), 1, "c");
         queue.insert(at(4), 9, "a");
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop())
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop_until(at(9)))
             .map(|(_, event)| event)
             .collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
@@ -170,9 +181,10 @@ mod tests {
         let second = queue.insert(at(1), 0, 2);
         assert_eq!(queue.cancel(first), None);
         assert_eq!(queue.get_mut(second), Some(&mut 2));
-        assert_eq!(queue.pop(), Some((at(1), 2)));
+        assert_eq!(queue.pop_until(at(0)), None);
+        assert_eq!(queue.pop_until(at(1)), Some((at(1), 2)));
         assert_eq!(
-            (queue.pop(), queue.cancel(second), queue.is_empty()),
+            (queue.pop_until(at(1)), queue.cancel(second), queue.is_empty()),
             (None, None, true)
         );
     }

@@ -164,10 +164,18 @@ impl Simulation {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use env::{Clock, Env};
+
     use super::*;
+    use crate::handle::SimEnv;
     use crate::kernel::Plain;
     use crate::load;
     use crate::oracle::Fact;
+    use crate::plan::{Action, Step};
     use crate::scenario::Scenario;
 
     /// Objects to the first block of another member that node 0 sees after the third round.
@@ -241,6 +249,27 @@ mod tests {
         let run = std::panic::AssertUnwindSafe(|| simulation(Panics).run::<Plain>());
         let panic = std::panic::catch_unwind(run).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"no block is seen"));
+    }
+
+    /// How a world ended in which every node does nothing but wait, to which nothing happens but a step at one second.
+    fn waiting(wait: fn(SimEnv) -> Pin<Box<dyn Future<Output = ()> + Send>>) -> (Option<Class>, VirtualTime) {
+        let mut simulation = simulation(SeesNothing);
+        for node in &mut simulation.nodes {
+            node.program = Arc::new(wait);
+        }
+        let action = Action::ClockStep { node: 0, ms: 1 };
+        simulation.plan.steps = vec![Step::new(1_000, action)];
+        simulation.until = VirtualTime::from_millis(5_000);
+        let outcome = simulation.run::<Plain>().unwrap();
+        (outcome.violation.map(|violation| violation.class), outcome.ended)
+    }
+
+    #[test]
+    fn a_world_to_which_nothing_more_can_happen_has_stalled() {
+        let for_ever = waiting(|_| Box::pin(std::future::pending()));
+        assert_eq!(for_ever, (Some(Class::Stalled), VirtualTime::from_millis(1_000)));
+        let longer = waiting(|env| Box::pin(async move { env.clock().sleep(Duration::from_secs(9)).await }));
+        assert_eq!(longer, (None, VirtualTime::from_millis(5_000)));
     }
 
     #[test]

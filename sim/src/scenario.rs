@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::costs::Costs;
 use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
+use crate::load::HEAL_LIMIT;
 use crate::network::{LinkProfile, NetConfig};
 use crate::plan::Plan;
 use crate::swarm::{self, Family};
@@ -118,7 +119,27 @@ pub enum ScenarioError {
         /// The most.
         high: u64,
     },
+    /// A plan of it would have too many faults.
+    #[error(
+        "scenario `{name}`: `fault_ms` / `fault_gap_ms` is {fault_ms} / {fault_gap_ms}: more than {most} faults"
+    )]
+    TooManyFaults {
+        /// The scenario.
+        name: String,
+        /// How long faults happen.
+        fault_ms: u64,
+        /// The time from one to the next.
+        fault_gap_ms: u64,
+        /// The most faults.
+        most: u64,
+    },
 }
+
+/// The most faults of a plan, on average.
+const MAX_FAULTS: u64 = 100_000;
+
+/// Slower than any processor, and small enough to add up: a quarter of an hour for one unit of work.
+const MAX_COST_NS: u64 = 1_000_000_000_000;
 
 /// The scenarios that need no file: name, text.
 pub const BUILT_IN: [(&str, &str); 3] = [
@@ -156,18 +177,22 @@ impl Scenario {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`ScenarioError::Range`].
+    /// [`ScenarioError::Range`], [`ScenarioError::TooManyFaults`].
     pub fn check(&self) -> Result<(), ScenarioError> {
+        let heal_limit_ms = u64::try_from(HEAL_LIMIT.as_millis()).expect("seconds are few milliseconds");
         let ranges = [
             ("nodes", self.nodes as u64, 1, 256),
             ("fault_ms", self.fault_ms, 0, 30 * 86_400_000),
-            ("heal_ms", self.heal_ms, 0, 30 * 86_400_000),
-            ("pause_ms", self.pause_ms, 1, 60_000),
+            // In a shorter time no progress would have to be seen.
+            ("heal_ms", self.heal_ms, heal_limit_ms, 30 * 86_400_000),
+            // With longer ones the rounds that are wanted after the heal could not come in time.
+            ("pause_ms", self.pause_ms, 1, heal_limit_ms / 10),
             ("payload", self.payload as u64, 0, 32 << 10),
             ("fault_gap_ms", self.fault_gap_ms, 10, 86_400_000),
             ("costs.cores", u64::from(self.costs.cores), 1, 1_024),
         ];
-        for (field, value, low, high) in ranges {
+        let costs = self.costs.named().map(|(field, ns)| (field, ns, 0, MAX_COST_NS));
+        for (field, value, low, high) in ranges.into_iter().chain(costs) {
             if !(low..=high).contains(&value) {
                 return Err(ScenarioError::Range {
                     name: self.name.clone(),
@@ -177,6 +202,14 @@ impl Scenario {
                     high,
                 });
             }
+        }
+        if self.fault_ms / self.fault_gap_ms > MAX_FAULTS {
+            return Err(ScenarioError::TooManyFaults {
+                name: self.name.clone(),
+                fault_ms: self.fault_ms,
+                fault_gap_ms: self.fault_gap_ms,
+                most: MAX_FAULTS,
+            });
         }
         Ok(())
     }
@@ -279,18 +312,35 @@ mod tests {
 
     #[test]
     fn a_scenario_out_of_range_names_the_field() {
-        let error = Scenario::parse("x", "name = \"x\"\nnodes = 0").unwrap_err();
-        assert!(
-            matches!(
-                error,
-                ScenarioError::Range {
-                    field: "nodes",
-                    value: 0,
-                    ..
-                }
+        for (text, wrong, wrong_value) in [
+            ("nodes = 0", "nodes", 0),
+            ("heal_ms = 29999", "heal_ms", 29_999),
+            ("pause_ms = 3001", "pause_ms", 3_001),
+            (
+                "[costs]\npoll_ns = 1000000000001",
+                "costs.poll_ns",
+                MAX_COST_NS + 1,
             ),
-            "{error}"
-        );
+            (
+                "[costs]\nscore_thousand_ns = 9000000000000000000",
+                "costs.score_thousand_ns",
+                9_000_000_000_000_000_000,
+            ),
+        ] {
+            let error = Scenario::parse("x", text).unwrap_err();
+            let named = matches!(error, ScenarioError::Range { field, value, .. } if (field, value) == (wrong, wrong_value));
+            assert!(named, "{text}: {error}");
+        }
+        let most = Scenario::parse("x", "fault_ms = 1000009\nfault_gap_ms = 10");
+        assert!(most.is_ok(), "{most:?}");
+        assert!(matches!(
+            Scenario::parse("x", "fault_ms = 1000010\nfault_gap_ms = 10"),
+            Err(ScenarioError::TooManyFaults {
+                fault_ms: 1_000_010,
+                fault_gap_ms: 10,
+                ..
+            })
+        ));
         assert!(matches!(
             Scenario::parse("x", "nods = 3"),
             Err(ScenarioError::Syntax { .. })

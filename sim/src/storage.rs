@@ -53,8 +53,11 @@ impl NodeHandle {
     ) -> Option<(Answer<T>, u64)> {
         let node = self.node();
         self.with(|state| {
-            let local = state.local(node).as_nanos().max(state.nodes[node].disk.now_ns());
-            let answer = question(&mut state.nodes[node].disk, local);
+            let at = state
+                .acts_at(node)
+                .as_nanos()
+                .max(state.nodes[node].disk.now_ns());
+            let answer = question(&mut state.nodes[node].disk, at);
             let seq = state.note_disk(Kind::DiskStart, node, &answer.event);
             (answer, seq)
         })
@@ -95,11 +98,17 @@ impl Storage for SimStorage {
     type Store = SimStore;
 
     async fn open(&self, name: &str, families: &[Family]) -> Result<SimStore, StorageError> {
-        let id = self.0.ask(|disk, now| disk.open(now, name, families)).await?;
-        Ok(SimStore(std::sync::Arc::new(Opened {
-            handle: self.0.clone(),
-            id,
-        })))
+        let asked = self.0.submit(|disk, now| disk.open(now, name, families));
+        // The store is open from here on: who stops waiting for it closes it.
+        let asked = asked.map(|(answer, started)| {
+            let opened = answer.map(|id| Opened {
+                handle: self.0.clone(),
+                id,
+            });
+            (opened, started)
+        });
+        let opened = self.0.answer(asked).await?;
+        Ok(SimStore(std::sync::Arc::new(opened)))
     }
 }
 

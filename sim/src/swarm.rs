@@ -67,33 +67,40 @@ impl Family {
 
 /// Draws the plan of `seed`.
 pub fn plan(scenario: &Scenario, seed: Seed) -> Plan {
+    let families = families(&scenario.faults, seed);
     let mut draw = seed.draw(Domain::Plan, 1, 0, 0);
-    // A seed has each family with even odds: a few kinds of faults in depth find more than all of them at once.
-    let families: Vec<Family> = scenario
-        .faults
-        .iter()
-        .copied()
-        .filter(|_| draw.chance(500_000))
-        .collect();
     let mut planner = Planner::new(scenario, &mut draw);
     if families.contains(&Family::Clock) {
         planner.offsets(&mut draw);
     }
     let mut at_ms = 0;
-    let mut number = 0;
-    while !families.is_empty() {
-        number += 1;
+    for number in 1.. {
         let mut draw = seed.draw(Domain::Plan, 2, 0, number);
         at_ms += draw.within(1, 2 * scenario.fault_gap_ms);
+        let Some(family) = pick(&families, seed, number) else {
+            break;
+        };
         if at_ms >= scenario.fault_ms {
             break;
         }
-        let family = *draw.pick(&families);
         planner.fault(family, at_ms, &mut draw);
     }
     planner.steps.push(Step::new(scenario.fault_ms, Action::HealAll));
     planner.steps.sort_by_key(|step| step.at_us);
     Plan { steps: planner.steps }
+}
+
+/// The families of `allowed` that a seed has, each with even odds: a few kinds of faults in depth find more than all of
+/// them at once. Whether it has one does not depend on which others are allowed.
+fn families(allowed: &[Family], seed: Seed) -> Vec<Family> {
+    let has = |family: &Family| seed.draw(Domain::Plan, 3, *family as u64, 0).chance(500_000);
+    allowed.iter().copied().filter(has).collect()
+}
+
+/// The family of fault `number`: each draws a lot. So a family that is left out changes no fault of the others.
+fn pick(families: &[Family], seed: Seed, number: u64) -> Option<Family> {
+    let lot = |family: &Family| seed.draw(Domain::Plan, 4, *family as u64, number).bits();
+    families.iter().copied().max_by_key(lot)
 }
 
 #[cfg(test)]
@@ -102,13 +109,19 @@ mod tests {
 
     use super::*;
     use crate::disk::{DiskFault, FaultKind, Harm};
+    use crate::scenario::BUILT_IN;
 
     fn plans(nodes: usize, seeds: u64) -> impl Iterator<Item = Plan> {
         let scenario = Scenario {
             nodes,
-            fault_gap_ms: 300,
             ..Scenario::default()
         };
+        plans_of(scenario, seeds)
+    }
+
+    /// Plans of a scenario with more faults than it has.
+    fn plans_of(mut scenario: Scenario, seeds: u64) -> impl Iterator<Item = Plan> {
+        scenario.fault_gap_ms = 300;
         (0..seeds).map(move |seed| {
             let plan = scenario.plan(Seed::new(seed));
             assert_eq!(Plan::parse(&plan.to_text()), Ok(plan.clone()));
@@ -122,51 +135,160 @@ mod tests {
         words.join(" ")
     }
 
-    #[test]
-    fn plans_read_back_fit_their_scenario_and_reach_every_kind_of_fault() {
+    /// The kinds of actions, disk faults and hosts in the plans of a scenario, and the most of each part of a link's
+    /// fault.
+    fn kinds(scenario: Scenario) -> ([String; 3], [u64; 8]) {
         let (mut actions, mut disks, mut hosts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut links = [0; 8];
-        for plan in plans(7, 300) {
-            for step in plan.steps {
-                actions.insert(step.action.name());
-                match step.action {
-                    Action::Disk { fault, .. } => _ = disks.insert(format!("{:?}", fault.kind())),
-                    Action::Host { manner, .. } => {
-                        let manner = format!("{manner:?}");
-                        hosts.extend(manner.split(' ').next().map(str::to_owned));
-                    }
-                    Action::Link { fault, .. } => {
-                        let parts = [
-                            u64::from(fault.loss_ppm),
-                            u64::from(fault.vanish_ppm),
-                            u64::from(fault.duplicate_ppm),
-                            u64::from(fault.corrupt_ppm),
-                            u64::from(fault.reorder_ppm),
-                            fault.detour_us,
-                            fault.extra_latency_us,
-                            fault.bytes_per_second,
-                        ];
-                        links
-                            .iter_mut()
-                            .zip(parts)
-                            .for_each(|(most, part)| *most = part.max(*most));
-                    }
-                    _ => {}
+        for step in plans_of(scenario, 300).flat_map(|plan| plan.steps) {
+            actions.insert(step.action.name());
+            match step.action {
+                Action::Disk { fault, .. } => _ = disks.insert(format!("{:?}", fault.kind())),
+                Action::Host { manner, .. } => {
+                    let manner = format!("{manner:?}");
+                    hosts.extend(manner.split(' ').next().map(str::to_owned));
+                }
+                Action::Link { fault, .. } => {
+                    let parts = [
+                        u64::from(fault.loss_ppm),
+                        u64::from(fault.vanish_ppm),
+                        u64::from(fault.duplicate_ppm),
+                        u64::from(fault.corrupt_ppm),
+                        u64::from(fault.reorder_ppm),
+                        fault.detour_us,
+                        fault.extra_latency_us,
+                        fault.bytes_per_second,
+                    ];
+                    links
+                        .iter_mut()
+                        .zip(parts)
+                        .for_each(|(most, part)| *most = part.max(*most));
+                }
+                _ => {}
+            }
+        }
+        ([words(actions), words(disks), words(hosts)], links)
+    }
+
+    #[test]
+    fn the_plans_of_every_built_in_scenario_reach_every_kind_of_fault() {
+        for (name, _) in BUILT_IN {
+            let scenario = Scenario::built_in(name).unwrap();
+            let is_calm = scenario.faults.is_empty();
+            let ([actions, disks, hosts], links) = kinds(scenario);
+            if is_calm {
+                assert_eq!((actions.as_str(), links), ("heal_all", [0; 8]), "{name}");
+                continue;
+            }
+            assert_eq!(
+                actions,
+                "clock_drift clock_repair clock_step crash cut disk disk_clear heal heal_all host link mend \
+                 partition pause reset restart resume slow swap_disks",
+                "{name}"
+            );
+            assert_eq!(
+                disks,
+                "CorruptOpen FailedSync FlippedRead Full Hang LyingSync Misdirected Phantom ReadError ReadOnly Rot \
+                 Slow Stall Throttle TornTail Wipe WriteError",
+                "{name}"
+            );
+            assert_eq!(
+                hosts, "Flaky Honest Lying Missing Selective Silent Slow",
+                "{name}"
+            );
+            assert!(links.iter().all(|most| *most > 0), "{name}: {links:?}");
+        }
+    }
+
+    #[test]
+    fn a_family_that_is_left_out_changes_nothing_for_the_others() {
+        for seed in (0..100).map(Seed::new) {
+            let all = families(&Family::ALL, seed);
+            for left_out in Family::ALL {
+                let allowed: Vec<Family> = Family::ALL
+                    .into_iter()
+                    .filter(|family| *family != left_out)
+                    .collect();
+                let fewer: Vec<Family> = all.iter().copied().filter(|family| *family != left_out).collect();
+                assert_eq!(families(&allowed, seed), fewer);
+                for number in 1..20 {
+                    let picked = pick(&all, seed, number);
+                    let changed = pick(&fewer, seed, number) != picked;
+                    assert!(!changed || picked == Some(left_out), "{left_out:?} of {all:?}");
                 }
             }
         }
-        assert_eq!(
-            words(actions),
-            "clock_drift clock_repair clock_step crash cut disk disk_clear heal heal_all host link mend \
-             partition pause reset restart resume slow swap_disks"
-        );
-        assert_eq!(
-            words(disks),
-            "CorruptOpen FailedSync FlippedRead Full Hang LyingSync Misdirected Phantom ReadError ReadOnly Rot \
-             Slow Stall Throttle TornTail Wipe WriteError"
-        );
-        assert_eq!(words(hosts), "Flaky Honest Lying Missing Selective Silent Slow");
-        assert!(links.iter().all(|most| *most > 0), "{links:?}");
+    }
+
+    #[test]
+    fn a_partition_has_two_sides() {
+        let mut sizes = BTreeSet::new();
+        for step in plans(4, 200).flat_map(|plan| plan.steps) {
+            if let Action::Partition { side, .. } = step.action {
+                sizes.insert(side.len());
+            }
+        }
+        assert_eq!(sizes, BTreeSet::from([1, 2, 3]));
+        for nodes in [1, 2] {
+            let steps = plans(nodes, 50).flat_map(|plan| plan.steps);
+            let sides = steps.filter_map(|step| match step.action {
+                Action::Partition { side, .. } => Some(side.len()),
+                _ => None,
+            });
+            assert!(sides.into_iter().all(|size| size < nodes), "{nodes}");
+        }
+    }
+
+    /// What of the world a step changes, if a later step restores it; none but the end of a fault restores it.
+    fn restored(step: &Step) -> Option<String> {
+        match &step.action {
+            Action::Slow { node, .. } => Some(format!("slow {node}")),
+            // The offsets at the beginning have no end of their own.
+            Action::ClockDrift { node, .. } | Action::ClockRepair { node } => Some(format!("clock {node}")),
+            Action::ClockStep { node, .. } if step.at_us > 0 => Some(format!("clock {node}")),
+            Action::Host { .. } => Some("hosts".to_owned()),
+            Action::Disk { node, fault } if *fault != DiskFault::Wipe => {
+                Some(format!("disk {node} {:?}", fault.kind()))
+            }
+            Action::DiskClear { node, kind } => Some(format!("disk {node} {kind:?}")),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn no_fault_ends_with_another() {
+        let mut faults = 0;
+        for plan in plans(4, 300) {
+            let mut standing = BTreeSet::new();
+            let mut links: Vec<(Option<usize>, Option<usize>)> = Vec::new();
+            for step in &plan.steps {
+                if let Some(target) = restored(step) {
+                    let is_fault = !step.action.heals();
+                    let changed = if is_fault {
+                        standing.insert(target)
+                    } else {
+                        standing.remove(&target)
+                    };
+                    assert!(changed, "{step:?} of {plan:?}");
+                    faults += usize::from(is_fault);
+                }
+                let Action::Link { from, to, .. } = step.action else {
+                    continue;
+                };
+                let meets = |one: Option<usize>, other: Option<usize>| {
+                    one.is_none() || other.is_none() || one == other
+                };
+                if step.action.heals() {
+                    assert!(links.contains(&(from, to)), "{step:?} of {plan:?}");
+                    links.retain(|link| *link != (from, to));
+                } else {
+                    let met = links.iter().any(|link| meets(link.0, from) && meets(link.1, to));
+                    assert!(!met, "{step:?} of {plan:?}");
+                    links.push((from, to));
+                }
+            }
+        }
+        assert!(faults > 1_000, "{faults}");
     }
 
     #[test]
@@ -213,23 +335,30 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_hangs_is_crashed_before_the_faults_end() {
-        let mut hangs = 0;
+    fn a_disk_fault_that_only_a_crash_brings_out_or_ends_is_crashed_before_the_faults_end() {
+        let mut found = BTreeSet::new();
         for plan in plans(4, 300) {
             for (place, step) in plan.steps.iter().enumerate() {
-                let Action::Disk {
-                    node: hung,
-                    fault: DiskFault::Hang,
-                } = step.action
-                else {
+                let Action::Disk { node: struck, fault } = step.action else {
                     continue;
                 };
-                hangs += 1;
+                let kind = fault.kind();
+                if !matches!(
+                    kind,
+                    FaultKind::Hang | FaultKind::TornTail | FaultKind::LyingSync | FaultKind::Phantom
+                ) {
+                    continue;
+                }
+                found.insert(kind);
                 let crashes =
-                    |later: &Step| matches!(later.action, Action::Crash { node, .. } if node == hung);
-                assert!(plan.steps[place..].iter().any(crashes), "{plan:?}");
+                    |later: &Step| matches!(later.action, Action::Crash { node, .. } if node == struck);
+                let later = plan.steps[place..].iter();
+                let mut until = later.take_while(
+                    |later| !matches!(later.action, Action::DiskClear { node, kind: end } if (node, end) == (struck, kind)),
+                );
+                assert!(until.any(crashes), "{kind:?} of {plan:?}");
             }
         }
-        assert!(hangs > 0);
+        assert_eq!(found.len(), 4, "{found:?}");
     }
 }

@@ -72,8 +72,14 @@ pub struct NodeSpec {
 
 /// Something that is going to happen.
 pub(crate) enum Event {
-    /// A timer of a task, and the record of the poll that set it.
-    Wake(Waker, Option<u64>),
+    /// A timer of a task.
+    Wake {
+        task: Waker,
+        /// The record of the poll that set it.
+        cause: Option<u64>,
+        /// Whose clock it waits on; `None` when it waits for an instant of the world.
+        clock: Option<NodeIndex>,
+    },
     /// The processor of a node is free again.
     Free { node: NodeIndex },
     /// Something in the network.
@@ -82,8 +88,6 @@ pub(crate) enum Event {
     Step(usize),
     /// What a program asked the world for.
     Act(Box<Action>),
-    /// The run is over.
-    End,
 }
 
 /// Shared by the pump, the drivers and every handle.
@@ -96,6 +100,8 @@ pub(crate) struct World {
 pub(crate) struct State {
     pub seed: Seed,
     pub now: VirtualTime,
+    /// The last instant of the run. What happens at it still belongs to the run.
+    pub until: VirtualTime,
     pub config: WorldConfig,
     pub events: EventQueue<Event>,
     pub nodes: Vec<Node>,
@@ -147,6 +153,7 @@ impl World {
         let state = State {
             seed,
             now: VirtualTime::ZERO,
+            until: VirtualTime::ZERO,
             events: EventQueue::default(),
             ready: VecDeque::new(),
             net: Net::new(config.net.clone(), &ids),
@@ -190,6 +197,12 @@ impl State {
     /// finds its node's last poll long past.
     pub fn local(&self, index: NodeIndex) -> VirtualTime {
         self.nodes[index].local.max(self.now)
+    }
+
+    /// When something leaves node `index` that its task does now: after the work that the task has charged.
+    pub fn acts_at(&self, index: NodeIndex) -> VirtualTime {
+        let node = &self.nodes[index];
+        self.local(index).after(node.slowed(node.charged_ns))
     }
 
     /// Writes one record of `node`, at this instant, caused by what is going on.

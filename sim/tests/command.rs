@@ -113,10 +113,10 @@ fn a_plan_that_does_not_fit_names_its_step() {
         "{}",
         node.err
     );
-    plan(vec![Step::new(9_000, Action::Pause { node: 0 })]);
+    plan(vec![Step::new(40_000, Action::Pause { node: 0 })]);
     let late = place.ends(2, "--seed 1 --scenario small.toml --plan plan.toml");
     assert!(
-        late.err.contains("step 0 (pause) is at 9000000 us"),
+        late.err.contains("step 0 (pause) is at 40000000 us"),
         "{}",
         late.err
     );
@@ -233,34 +233,41 @@ fn failing_seeds_of_a_batch_leave_evidence_that_shows_them_again() {
 }
 
 #[test]
-fn a_plan_of_absurd_numbers_makes_no_run_panic() {
+fn the_largest_numbers_of_a_plan_make_no_run_panic_and_larger_ones_are_refused() {
     let place = Place::new();
     let plan = "\
 [[steps]]
 at_us = 100000
-action = { link = { from = 1, fault = { reorder_ppm = 4000000000, detour_us = 18446744073709551615, loss_ppm = 4294967295 } } }
+action = { link = { from = 1, fault = { reorder_ppm = 1000000, detour_us = 3600000000, loss_ppm = 1000000 } } }
 [[steps]]
 at_us = 200000
-action = { link = { from = 2, fault = { extra_latency_us = 18446744073709551615, bytes_per_second = 1 } } }
+action = { link = { from = 2, fault = { extra_latency_us = 3600000000, bytes_per_second = 1 } } }
 [[steps]]
 at_us = 300000
-action = { disk = { node = 0, fault = { stall = { until_ns = 18446744073709551615 } } } }
+action = { disk = { node = 0, fault = { stall = { until_ns = 31622400000000000 } } } }
 [[steps]]
 at_us = 400000
-action = { disk = { node = 1, fault = { slow = { percent = 4294967295 } } } }
+action = { disk = { node = 1, fault = { slow = { percent = 1000000 } } } }
 [[steps]]
 at_us = 500000
-action = { clock_step = { node = 2, ms = -9223372036854775808 } }
+action = { clock_step = { node = 2, ms = -3162240000000 } }
 [[steps]]
 at_us = 600000
-action = { clock_drift = { node = 2, ppb = 9223372036854775807 } }
+action = { clock_drift = { node = 2, ppb = 500000000 } }
 [[steps]]
 at_us = 700000
-action = { slow = { node = 2, percent = 9223372036854775807 } }
+action = { slow = { node = 2, percent = 1000000 } }
 ";
-    place.write("absurd.toml", plan);
-    let ended = place.ends(0, "--seeds 1..9 --scenario small.toml --plan absurd.toml");
+    place.write("largest.toml", plan);
+    let ended = place.ends(0, "--seeds 1..9 --scenario small.toml --plan largest.toml");
     assert!(ended.last().starts_with("PASS seeds=8 "), "{}", ended.out);
+    place.write(
+        "larger.toml",
+        plan.replace("= 500000000 ", "= -9223372036854775808 "),
+    );
+    let refused = place.ends(2, "--seed 1 --scenario small.toml --plan larger.toml");
+    let why = "larger.toml: step 5 (clock_drift): `ppb` is -9223372036854775808, and has to lie within -500000000 and";
+    assert!(refused.err.contains(why), "{}", refused.err);
 }
 
 /// Checks that `text` is one element, in which every element is closed, and counts its cases.

@@ -186,3 +186,7 @@ macro_rules! suites {
 
 suites!(Madsim, madsim);
 suites!(Plain, plain);
+
+mod scheme {
+    testkit::scheme_contract!(sim::scheme::SimScheme);
+}

@@ -1,18 +1,27 @@
-//! Whole runs of the load: equal on both kernels, and every stored plan passes.
+//! Whole runs of the load: equal on both kernels, every stored plan passes, and each oracle objects to what breaks its
+//! promise.
 
 use std::path::Path;
 
 use serde::Deserialize;
 use sim::Seed;
+use sim::disk::{DiskFault, Survivors};
 use sim::kernel::{Kernel, Madsim, Plain};
 use sim::load;
-use sim::plan::Plan;
+use sim::oracle::{Class, Fact, Oracle, Violation};
+use sim::plan::{Action, Direction, Plan, Step};
 use sim::run::{Outcome, Simulation};
 use sim::scenario::Scenario;
+use sim::time::VirtualTime;
 use sim::trace::{Header, Options};
 
 /// Runs the load of `scenario` under `plan` on kernel `K`.
 fn run<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan) -> Outcome {
+    watched::<K>(scenario, seed, plan, load::oracles(scenario.nodes))
+}
+
+/// As [`run`], watched by `oracles`.
+fn watched<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan, oracles: Vec<Box<dyn Oracle>>) -> Outcome {
     let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
     let simulation = Simulation {
         seed,
@@ -20,7 +29,7 @@ fn run<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan) -> Outcome {
         nodes,
         blobs,
         until: scenario.until(),
-        oracles: load::oracles(scenario.nodes),
+        oracles,
         header: Header {
             scenario: scenario.to_text(),
             plan: plan.to_text(),
@@ -38,6 +47,7 @@ fn run<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan) -> Outcome {
 #[test]
 fn a_run_is_the_same_on_both_kernels() {
     let scenario = Scenario {
+        nodes: 4,
         fault_ms: 6_000,
         heal_ms: 2_000,
         fault_gap_ms: 250,
@@ -118,4 +128,95 @@ fn every_stored_plan_comes_to_its_stored_verdict() {
             );
         }
     }
+}
+
+/// An oracle that excuses no one: it is not told what a disk may have lost.
+struct Unforgiving(Box<dyn Oracle>);
+
+impl Oracle for Unforgiving {
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        match fact {
+            Fact::Damaged { .. } => Ok(()),
+            _ => self.0.observe(fact),
+        }
+    }
+
+    fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
+        self.0.finish(at)
+    }
+}
+
+/// Oracle number `number` of the load, told of damage or not.
+fn oracle(number: usize, nodes: usize, forgives: bool) -> Vec<Box<dyn Oracle>> {
+    let oracle = load::oracles(nodes).swap_remove(number);
+    if forgives {
+        vec![oracle]
+    } else {
+        vec![Box::new(Unforgiving(oracle))]
+    }
+}
+
+/// What node 0 of the load makes of a disk whose barriers lie, when all lose their power.
+fn after_lies(number: usize, forgives: bool) -> Option<(Class, &'static str)> {
+    let scenario = Scenario {
+        nodes: 4,
+        faults: Vec::new(),
+        ..Scenario::built_in("swarm").expect("it is built in")
+    };
+    let nodes = 0..scenario.nodes;
+    let lie = |node| {
+        let fault = DiskFault::LyingSync;
+        Step::new(1_000, Action::Disk { node, fault })
+    };
+    let crash = |node| {
+        let survivors = Survivors::Nothing;
+        Step::new(5_000, Action::Crash { node, survivors })
+    };
+    let mut steps: Vec<Step> = nodes.clone().map(lie).chain(nodes.map(crash)).collect();
+    steps.push(Step::new(6_000, Action::HealAll));
+    let oracles = oracle(number, scenario.nodes, forgives);
+    let outcome = watched::<Madsim>(&scenario, Seed::new(1), Plan { steps }, oracles);
+    outcome
+        .violation
+        .map(|violation| (violation.class, violation.oracle))
+}
+
+#[test]
+fn a_member_that_makes_two_blocks_of_a_round_is_found_out() {
+    assert_eq!(after_lies(0, true), None);
+    assert_eq!(after_lies(0, false), Some((Class::Safety, "one_block_per_round")));
+}
+
+#[test]
+fn a_member_that_forgets_what_it_made_is_found_out() {
+    assert_eq!(after_lies(1, true), None);
+    assert_eq!(after_lies(1, false), Some((Class::Safety, "nothing_forgotten")));
+}
+
+#[test]
+fn a_quorum_that_stays_cut_off_after_the_heal_is_found_out() {
+    let scenario = Scenario {
+        nodes: 4,
+        faults: Vec::new(),
+        ..Scenario::built_in("swarm").expect("it is built in")
+    };
+    let partition = |after_ms: u64| Plan {
+        steps: vec![
+            Step::new(1_000, Action::HealAll),
+            Step::new(
+                1_000 + after_ms,
+                Action::Partition {
+                    side: (0..scenario.nodes / 2).collect(),
+                    direction: Direction::Both,
+                },
+            ),
+        ],
+    };
+    let found = |plan| run::<Madsim>(&scenario, Seed::new(1), plan).violation;
+    let violation = found(partition(1)).expect("no quorum is left");
+    assert_eq!(
+        (violation.class, violation.oracle),
+        (Class::Liveness, "progress_after_heal")
+    );
+    assert_eq!(found(partition(30_000)), None, "by then everyone had gone on");
 }

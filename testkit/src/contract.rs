@@ -1,4 +1,4 @@
-//! The contracts of the environment's traits, as tests that every implementation runs.
+//! The contracts of the environment's traits and of signature schemes, as tests that every implementation runs.
 //!
 //! A suite is a module: one `pub async fn` per clause, named as a sentence, that panics when the clause is broken. An
 //! implementation takes all clauses of a suite at once, each as a `#[test]` of its own, with one line:
@@ -12,7 +12,8 @@
 //! where `on_one_node` is a function that builds the world, runs the clause in it and tears it down:
 //! `fn on_one_node<F: Future<Output = ()> + Send>(case: impl FnOnce(MyEnv) -> F + Send)`. What a clause takes is said
 //! by its suite: one environment ([`clock`], [`spawn`], [`compute`], [`entropy`]), three members of a network
-//! ([`network`]), a machine that can crash ([`storage`]), or a world with blob hosts ([`blobs`]).
+//! ([`network`]), a machine that can crash ([`storage`]), or a world with blob hosts ([`blobs`]). A [`scheme`] needs no
+//! world: its suite takes its type.
 //!
 //! Clauses wait on the environment's clock only and assert no upper bound on time, so they hold on a busy machine.
 //! What only one world promises (a panic is answered in production and ends the run in the simulator) is not here.
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod compute;
 pub mod entropy;
 pub mod network;
+pub mod scheme;
 pub mod spawn;
 pub mod storage;
 
@@ -64,6 +66,14 @@ pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __clauses {
+    (for $subject:ty, $suite:ident: $($clause:ident)*) => {
+        $(
+            #[test]
+            fn $clause() {
+                $crate::contract::$suite::$clause::<$subject>();
+            }
+        )*
+    };
     ($run:path, $suite:ident: $($clause:ident)*) => {
         $(
             #[test]
@@ -86,7 +96,11 @@ mod tests {
         let list = list.split_once(')').expect("the list ends").0;
         let written = source
             .lines()
-            .filter_map(|line| line.strip_prefix("pub async fn "))
+            .filter_map(|line| {
+                line.strip_prefix("pub ")?
+                    .trim_start_matches("async ")
+                    .strip_prefix("fn ")
+            })
             .filter_map(|line| line.split(['<', '(']).next())
             .collect();
         (list.split_whitespace().collect(), written)
@@ -109,6 +123,7 @@ mod tests {
                     include_str!("contract/network/streams.rs"),
                 ),
             ),
+            ("scheme", include_str!("contract/scheme.rs")),
             ("spawn", include_str!("contract/spawn.rs")),
             (
                 "storage",

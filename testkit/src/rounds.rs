@@ -83,8 +83,9 @@ struct Block {
     author: u16,
     round: u64,
     nonce: [u8; 16],
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+    // Bytes are encoded as a vector's are, but at once and not one by one.
+    payload: Bytes,
+    signature: Bytes,
 }
 
 impl Block {
@@ -263,20 +264,20 @@ impl<E: Env, S: Scheme> Member<E, S> {
         };
         let mut nonce = [0; 16];
         self.env.entropy().fill("rounds.nonce", &mut nonce);
-        let payload = vec![nonce[0]; self.rounds.payload];
+        let payload = Bytes::from(vec![nonce[0]; self.rounds.payload]);
         let mut block = Block {
             author: self.rounds.index,
             round,
             nonce,
             payload,
-            signature: Vec::new(),
+            signature: Bytes::new(),
         };
         let signed = block.signed_bytes();
         self.env.compute().charge(Cost::new(CostKind::Ed25519Sign, 1));
         self.env
             .compute()
             .charge(Cost::new(CostKind::HashByte, signed.len() as u64));
-        block.signature = S::sign(&self.rounds.secret, &signed).as_ref().to_vec();
+        block.signature = Bytes::copy_from_slice(S::sign(&self.rounds.secret, &signed).as_ref());
         let digest = Digest::of(&signed);
         let bytes = block.encode();
         let mut batch = Batch::default();

@@ -213,17 +213,11 @@ mod tests {
 
     use super::*;
     use crate::bytes::hex;
-    use crate::scheme::contract::keeps_the_contract;
 
     fn committee() -> (Vec<BlsSecretKey>, Vec<BlsPublicKey>) {
         let secrets: Vec<_> = (0..5).map(|n| BlsSecretKey::from_seed(&[n; 32])).collect();
         let keys = secrets.iter().map(BlsSecretKey::public).collect();
         (secrets, keys)
-    }
-
-    #[test]
-    fn bls_keeps_the_contract_of_schemes() {
-        keeps_the_contract::<BlsScheme>();
     }
 
     #[test]

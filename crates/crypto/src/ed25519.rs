@@ -183,12 +183,6 @@ mod tests {
 
     use super::*;
     use crate::bytes::hex;
-    use crate::scheme::contract::keeps_the_contract;
-
-    #[test]
-    fn ed25519_keeps_the_contract_of_schemes() {
-        keeps_the_contract::<Ed25519Scheme>();
-    }
 
     #[test]
     fn rfc_8032_vectors_hold() {

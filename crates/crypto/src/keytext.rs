@@ -72,6 +72,12 @@ mod tests {
             of(&[], PREFIX),
             Err(InvalidBytes::Value("secret key of a known kind"))
         );
+        // The pinned text with the checksum of Bech32m (BIP 350).
+        let variant = "somaprivkey1qqqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszej4p2t";
+        assert_eq!(
+            decode(variant).map(|key| key.public()),
+            Err(InvalidBytes::Text(KIND))
+        );
     }
 
     proptest! {

@@ -9,7 +9,8 @@
 //!   decoded from.
 //! - A decoded BLS public key lies in the prime-order subgroup and is not the identity.
 //! - A [`Verified`] value went through a check of this crate.
-//! - Secret bytes are never printed and are wiped when dropped.
+//! - Secret bytes are never printed, and the types that hold them wipe them when dropped. Not wiped is what the
+//!   libraries below copy on the way: of a key's text, and of the seed that a BLS key is drawn from.
 //!
 //! Modules in reading order: [`bytes`], [`digest`], [`scheme`], [`ed25519`], [`bls`], [`bitmap`], [`verified`],
 //! [`intent`], [`address`], [`user`], [`multisig`], [`authority`], [`keytext`], [`segments`].

@@ -1,6 +1,10 @@
 //! Several keys with weights, any sufficient part of which signs for one address.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::address::{Address, PublicKey};
 use crate::bytes::InvalidBytes;
@@ -20,6 +24,7 @@ pub struct MultiSigKey {
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "MultiSigKey")]
 struct RawKey {
+    #[serde(deserialize_with = "few")]
     pk_map: Vec<(PublicKey, u8)>,
     threshold: u16,
 }
@@ -33,18 +38,18 @@ impl MultiSigKey {
     /// # Errors
     /// [`InvalidBytes::Value`] unless it is well-formed.
     pub fn new(members: Vec<(PublicKey, u8)>, threshold: u16) -> Result<Self, InvalidBytes> {
-        let total: u16 = members
-            .iter()
-            .take(Self::MAX_MEMBERS)
-            .map(|(_, weight)| u16::from(*weight))
-            .sum();
+        let malformed = InvalidBytes::Value("well-formed multisig key");
+        if members.len() > Self::MAX_MEMBERS {
+            return Err(malformed);
+        }
+        let total: u16 = members.iter().map(|(_, weight)| u16::from(*weight)).sum();
         let distinct = members
             .iter()
             .enumerate()
             .all(|(n, (key, _))| members[..n].iter().all(|(other, _)| other != key));
-        let fits = members.len() <= Self::MAX_MEMBERS && (1..=total).contains(&threshold);
+        let fits = (1..=total).contains(&threshold);
         if !fits || !distinct || members.iter().any(|(_, weight)| *weight == 0) {
-            return Err(InvalidBytes::Value("well-formed multisig key"));
+            return Err(malformed);
         }
         Ok(Self { members, threshold })
     }
@@ -91,6 +96,7 @@ pub struct MultiSig {
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "MultiSig")]
 struct RawMultiSig {
+    #[serde(deserialize_with = "few")]
     sigs: Vec<MemberSignature>,
     bitmap: u16,
     multisig_pk: MultiSigKey,
@@ -142,16 +148,21 @@ impl MultiSig {
     /// # Errors
     /// [`SignatureError::BelowThreshold`] or [`SignatureError::Invalid`].
     pub fn verify(&self, message: &[u8]) -> Result<(), SignatureError> {
-        let positions = (0..self.key.members.len()).filter(|position| self.bitmap & (1 << position) != 0);
-        let mut weight = 0;
-        for (position, MemberSignature::Ed25519(signature)) in positions.zip(&self.signatures) {
-            let (PublicKey::Ed25519(key), share) = &self.key.members[position];
-            key.verify(message, signature)?;
-            weight += u64::from(*share);
-        }
+        let members = (0..).zip(&self.key.members);
+        let signing: Vec<_> = members
+            .filter(|(position, _)| self.bitmap & (1 << position) != 0)
+            .map(|(_, member)| member)
+            .collect();
+        // The weight is counted first: it is what costs nothing.
+        let weight = signing.iter().map(|(_, share)| u64::from(*share)).sum();
         let threshold = u64::from(self.key.threshold);
         if weight < threshold {
             return Err(SignatureError::BelowThreshold { weight, threshold });
+        }
+        for ((PublicKey::Ed25519(key), _), MemberSignature::Ed25519(signature)) in
+            signing.into_iter().zip(&self.signatures)
+        {
+            key.verify(message, signature)?;
         }
         Ok(())
     }
@@ -181,6 +192,36 @@ impl From<MultiSig> for RawMultiSig {
             multisig_pk: multisig.key,
         }
     }
+}
+
+/// A sequence of no more elements than a multisig has members. Decoding stops where there are more.
+fn few<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Few<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {} elements", MultiSigKey::MAX_MEMBERS)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let too_many = |count: &usize| *count > MultiSigKey::MAX_MEMBERS;
+            if let Some(announced) = seq.size_hint().filter(too_many) {
+                return Err(A::Error::invalid_length(announced, &self));
+            }
+            let mut elements = Vec::new();
+            while let Some(element) = seq.next_element()? {
+                elements.push(element);
+                if too_many(&elements.len()) {
+                    return Err(A::Error::invalid_length(elements.len(), &self));
+                }
+            }
+            Ok(elements)
+        }
+    }
+
+    deserializer.deserialize_seq(Few(PhantomData))
 }
 
 #[cfg(test)]
@@ -245,6 +286,24 @@ mod tests {
             signed(&key, &[0, 2], b"other").unwrap().verify(b"message"),
             Err(SignatureError::Invalid)
         );
+        // What weighs too little is not looked at.
+        assert_eq!(
+            signed(&key, &[0, 1], b"other").unwrap().verify(b"message"),
+            Err(SignatureError::BelowThreshold {
+                weight: 3,
+                threshold: 4
+            })
+        );
+    }
+
+    #[test]
+    fn decoding_ends_at_the_announcement_of_one_member_too_many() {
+        let error = |bytes: &[u8]| bcs::from_bytes::<MultiSigKey>(bytes).unwrap_err();
+        assert_eq!(error(&[10]), bcs::Error::Eof);
+        assert!(matches!(error(&[11]), bcs::Error::Custom(_)));
+        let signatures = |bytes: &[u8]| bcs::from_bytes::<MultiSig>(bytes).unwrap_err();
+        assert_eq!(signatures(&[10]), bcs::Error::Eof);
+        assert!(matches!(signatures(&[11]), bcs::Error::Custom(_)));
     }
 
     #[test]

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::Address;
-use crate::bytes::{FixedBytes, InvalidBytes};
+use crate::bytes::FixedBytes;
 
 /// A signature scheme, chosen at compile time. The real ones are [`Ed25519Scheme`](crate::Ed25519Scheme) and
 /// [`BlsScheme`](crate::BlsScheme); the simulator has one that is as cheap as a keyed hash.
 ///
-/// Contract, for every implementation:
+/// Contract, for every implementation, as a suite in `testkit::contract::scheme`:
 /// - `secret`, `public` and `sign` are functions of their arguments: no randomness, no state;
 /// - `verify(public(s), m, sign(s, m))` holds, and whoever lacks `s` cannot make it hold;
 /// - decoding a key or a signature is total and canonical, and costs no more than one `verify`;
@@ -149,80 +149,4 @@ pub enum SignatureError {
         /// How many keys there are.
         keys: usize,
     },
-    /// The bytes of a signature, or of an aggregate, are not one.
-    #[error(transparent)]
-    Malformed(#[from] InvalidBytes),
-}
-
-#[cfg(test)]
-pub(crate) mod contract {
-    //! The contract of [`Scheme`], for every scheme of this crate.
-
-    use super::*;
-
-    pub fn keeps_the_contract<S: Scheme>() {
-        let (one, two) = (S::secret(&[1; 32]), S::secret(&[2; 32]));
-        let (public, other) = (S::public(&one), S::public(&two));
-        let signature = S::sign(&one, b"message");
-
-        assert_ne!(public, other, "different seeds give different keys");
-        assert_eq!(
-            signature,
-            S::sign(&S::secret(&[1; 32]), b"message"),
-            "signing is a function"
-        );
-        assert_eq!(S::verify(&public, b"message", &signature), Ok(()));
-        assert_eq!(
-            S::verify(&public, b"massage", &signature),
-            Err(SignatureError::Invalid)
-        );
-        assert_eq!(
-            S::verify(&other, b"message", &signature),
-            Err(SignatureError::Invalid)
-        );
-
-        assert_eq!(public.as_ref().len(), S::PublicKey::LENGTH);
-        assert_eq!(signature.as_ref().len(), S::Signature::LENGTH);
-        assert_eq!(S::PublicKey::from_slice(public.as_ref()), Ok(public.clone()));
-        assert_eq!(
-            S::Signature::from_slice(signature.as_ref()),
-            Ok(signature.clone())
-        );
-        assert_eq!(bcs::to_bytes(&public).unwrap(), public.as_ref());
-        assert_eq!(
-            bcs::from_bytes::<S::Signature>(signature.as_ref()).unwrap(),
-            signature
-        );
-        let found = signature.as_ref().len() - 1;
-        assert_eq!(
-            S::Signature::from_slice(&signature.as_ref()[1..]),
-            Err(InvalidBytes::Length {
-                expected: S::Signature::LENGTH,
-                found
-            })
-        );
-
-        let second = S::sign(&two, b"second");
-        let good = Claim::<S> {
-            public: &public,
-            message: b"message",
-            signature: &signature,
-        };
-        let fine = Claim::<S> {
-            public: &other,
-            message: b"second",
-            signature: &second,
-        };
-        let wrong = Claim::<S> {
-            public: &other,
-            message: b"message",
-            signature: &second,
-        };
-        assert_eq!(S::verify_batch(&[]), Ok(()));
-        assert_eq!(S::verify_batch(&[good, fine, good]), Ok(()));
-        assert_eq!(
-            S::verify_batch(&[good, wrong, fine]),
-            Err(InvalidClaim { index: 1 })
-        );
-    }
 }

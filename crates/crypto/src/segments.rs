@@ -70,8 +70,7 @@ pub enum SegmentError {
     },
 }
 
-/// A secret key for one file. Wiped when dropped.
-#[derive(Clone)]
+/// A secret key for one file, which sealing takes. Wiped when dropped.
 pub struct FileKey(Zeroizing<[u8; 32]>);
 
 impl FileKey {
@@ -153,12 +152,13 @@ impl Position {
 pub struct Sealer(Position);
 
 impl Sealer {
-    /// Begins a file of `length` plaintext bytes.
+    /// Begins a file of `length` plaintext bytes, the only one that the key seals: it is taken for that reason. To open
+    /// the file later, keep the bytes of the key.
     ///
     /// # Errors
     /// [`SegmentError::TooLong`].
-    pub fn new(key: &FileKey, length: u64) -> Result<Self, SegmentError> {
-        Position::new(key, length).map(Self)
+    pub fn new(key: FileKey, length: u64) -> Result<Self, SegmentError> {
+        Position::new(&key, length).map(Self)
     }
 
     /// What stands in front of the first segment.
@@ -277,11 +277,11 @@ const fn sealed_segments(length: u64) -> u64 {
     length + segments * TAG_LENGTH as u64
 }
 
-/// Seals a file that fits in memory.
+/// Seals a file that fits in memory, the only one that the key seals.
 ///
 /// # Errors
 /// [`SegmentError::TooLong`].
-pub fn seal(key: &FileKey, plaintext: &[u8]) -> Result<Vec<u8>, SegmentError> {
+pub fn seal(key: FileKey, plaintext: &[u8]) -> Result<Vec<u8>, SegmentError> {
     let mut sealer = Sealer::new(key, plaintext.len() as u64)?;
     let mut sealed = sealer.header().to_vec();
     let mut rest = plaintext;

@@ -7,8 +7,9 @@ pub trait Compute: Clone + Send + Sync + 'static {
     /// Runs `job` beside the tasks of the node and yields its value. The job gets no handle of the environment, so
     /// it can observe neither time nor entropy.
     ///
-    /// The call waits while all places of the bounded queue are taken. Dropping the future before the job has
-    /// started withdraws it; a running job runs to its end and its value is dropped.
+    /// The job is queued from the first poll on; the call waits while all places of the bounded queue are taken.
+    /// Dropping the future before the job has started withdraws it; a running job runs to its end and its value is
+    /// dropped.
     ///
     /// # Errors
     /// [`ComputeError`].
@@ -17,8 +18,9 @@ pub trait Compute: Clone + Send + Sync + 'static {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static;
 
-    /// States that the calling task has just spent `cost` on its own thread. The simulator holds the node busy for
-    /// that long; production does nothing.
+    /// States that the calling task has just spent `cost` on its own thread, on what it does next. The simulator holds
+    /// the node busy for that long, and what the task sends, asks of a disk or has computed afterwards leaves it that
+    /// much later; the clock shows it from the next poll on. Production does nothing.
     fn charge(&self, cost: Cost);
 }
 

@@ -6,7 +6,11 @@
 //! Invariants:
 //! - Everything that waits is a future that may be dropped at any await point; each method says what is then left.
 //! - Every queue has a bound that its opener states; a full one answers `Busy`, it never buffers on.
-//! - Two calls of one task on one handle take effect in the order of the calls.
+//! - A method that returns no future acts when it is called. A future acts from its first poll on, and not at all when
+//!   nobody polls it. Some act by the call though they return a future: [`Clock::sleep`] and [`Clock::timeout`], whose
+//!   time runs, [`Store::write`] and [`Store::sync`], whose place in the order is taken, and [`Scope::cancel`].
+//! - What two calls of one task do to one handle is in the order in which they act, so futures that are made first and
+//!   polled later are in the order of those polls.
 //! - After the incarnation of a node ends (crash, shut-down), each handle of it answers `Closed`.
 //!
 //! The contracts on the traits are executable: `testkit::contract` holds one suite per trait, and every

@@ -81,8 +81,8 @@ pub trait Network: Clone + Send + Sync + 'static {
     /// [`NetworkError::TooLarge`], [`NetworkError::UnknownPeer`], [`NetworkError::Closed`].
     fn send(&self, to: PeerId, channel: Channel, message: Bytes) -> Result<(), NetworkError>;
 
-    /// Sends a request and waits for its reply, at most `limit`. Dropping the future withdraws the request; the
-    /// peer may still have acted on it.
+    /// Sends a request and waits for its reply, at most `limit`; both begin at the first poll. Dropping the future
+    /// withdraws the request; the peer may still have acted on it.
     ///
     /// # Errors
     /// Any of [`NetworkError`].
@@ -94,8 +94,8 @@ pub trait Network: Clone + Send + Sync + 'static {
         limit: Duration,
     ) -> impl Future<Output = Result<Bytes, NetworkError>> + Send;
 
-    /// Opens a stream, at most `limit` for a connection to stand. The peer sees `preamble` before any frame and may
-    /// drop the stream because of it, which the opener then sees as [`NetworkError::Reset`].
+    /// Opens a stream, at most `limit` from the first poll for a connection to stand. The peer sees `preamble` before
+    /// any frame and may drop the stream because of it, which the opener then sees as [`NetworkError::Reset`].
     ///
     /// # Errors
     /// Any of [`NetworkError`].
@@ -179,8 +179,8 @@ pub trait Stream: Send + 'static {
 
 /// The sending half of a stream. Dropping it without [`finish`](Self::finish) resets the direction.
 pub trait StreamSender: Send + 'static {
-    /// Waits for room in the queue and queues the frame. Cancel-safe: a dropped call has queued the whole frame or
-    /// nothing of it.
+    /// Waits for room in the queue and queues the frame, at the poll that finds room. Cancel-safe: a dropped call has
+    /// queued the whole frame or nothing of it.
     ///
     /// # Errors
     /// [`NetworkError::TooLarge`], [`NetworkError::Reset`], [`NetworkError::Closed`].

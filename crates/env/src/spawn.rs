@@ -29,8 +29,8 @@ pub trait Scope: Send + Sync + 'static {
     /// A scope that is cancelled with this one, or alone.
     fn child(&self, label: &'static str) -> Self;
 
-    /// Cancels every task and child, and completes once the last of their futures has been dropped.
-    /// Dropping the returned future leaves the cancellation in force.
+    /// Cancels every task and child, by the call and before the future is first polled; completes once the last of
+    /// their futures has been dropped. Dropping the returned future leaves the cancellation in force.
     fn cancel(self) -> impl Future<Output = ()> + Send;
 }
 

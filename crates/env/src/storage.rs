@@ -22,7 +22,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
     type Store: Store;
 
     /// Opens or creates the store `name` with these families. Families that exist and are not listed are kept and
-    /// cannot be reached. One store can be open once.
+    /// cannot be reached. One store can be open once. Dropping the future closes what it has opened, perhaps a moment
+    /// later; until then the store is [`StorageError::Locked`].
     ///
     /// # Errors
     /// [`StorageError::Locked`], [`StorageError::Corrupt`], [`StorageError::Full`], [`StorageError::Io`],
@@ -72,7 +73,7 @@ impl fmt::Display for Family {
 /// One key with its value.
 pub type Entry = (Bytes, Bytes);
 
-/// Reads of one consistent state.
+/// Reads of one consistent state: of a snapshot, or of a store as it is when the read is first polled or later.
 pub trait Reader: Send + Sync + 'static {
     /// The value at `key`.
     ///
@@ -116,13 +117,13 @@ pub trait Store: Reader + Clone {
         durability: Durability,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// The present state.
+    /// The state at the first poll or later.
     ///
     /// # Errors
     /// [`StorageError::Io`], [`StorageError::Closed`].
     fn snapshot(&self) -> impl Future<Output = Result<Self::Snapshot, StorageError>> + Send;
 
-    /// A barrier without a batch of its own.
+    /// A barrier without a batch of its own, behind every batch whose write was called before.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -219,8 +220,11 @@ impl KeyRange {
     }
 }
 
-/// The largest batch, in bytes of keys and values.
+/// The largest [`Batch::size`].
 pub const MAX_BATCH: usize = 64 << 20;
+
+/// What a change counts beside its bytes, so that changes without any have a bound too.
+const OPERATION_BYTES: usize = 64;
 
 /// Changes that are applied together, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -276,6 +280,11 @@ impl Batch {
 
     /// Adds a [`Operation::DeleteRange`].
     pub fn delete_range(&mut self, family: Family, range: KeyRange) -> &mut Self {
+        for bound in [&range.start, &range.end] {
+            if let Bound::Included(key) | Bound::Excluded(key) = bound {
+                self.bytes += key.len();
+            }
+        }
         self.operations.push(Operation::DeleteRange { family, range });
         self
     }
@@ -290,9 +299,14 @@ impl Batch {
         self.operations
     }
 
-    /// Bytes of keys and values.
+    /// Bytes of keys, values and the ends of ranges.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What it counts wherever batches have a bound: its bytes, and 64 for each change.
+    pub fn size(&self) -> usize {
+        self.bytes + self.operations.len() * OPERATION_BYTES
     }
 
     /// Whether it changes nothing.
@@ -347,9 +361,9 @@ pub enum StorageError {
         family: Family,
     },
     /// The batch is over [`MAX_BATCH`]. Split it.
-    #[error("a batch of {bytes} bytes is over the limit of {limit}")]
+    #[error("a batch of size {bytes} is over the limit of {limit}")]
     TooLarge {
-        /// The batch's size.
+        /// The batch's [`size`](Batch::size).
         bytes: usize,
         /// The limit.
         limit: usize,
@@ -387,10 +401,22 @@ mod tests {
         let mut batch = Batch::default();
         batch
             .put(Family::new("f"), &b"key"[..], &b"value"[..])
-            .delete(Family::new("f"), &b"k"[..]);
+            .delete(Family::new("f"), &b"k"[..])
+            .delete_range(Family::new("f"), KeyRange::prefix(b"ab"));
         assert_eq!(
             (batch.bytes(), batch.operations().len(), batch.is_empty()),
-            (9, 2, false)
+            (13, 3, false)
         );
+    }
+
+    #[test]
+    fn changes_without_bytes_have_a_size() {
+        let mut batch = Batch::default();
+        assert_eq!(batch.size(), 0);
+        for _ in 0..10 {
+            batch.delete_range(Family::new("f"), KeyRange::ALL);
+            batch.put(Family::new("f"), Bytes::new(), Bytes::new());
+        }
+        assert_eq!((batch.bytes(), batch.size()), (0, 20 * OPERATION_BYTES));
     }
 }

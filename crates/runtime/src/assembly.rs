@@ -15,7 +15,8 @@ use crate::probe::TracingProbe;
 use crate::spawn::TokioSpawner;
 use crate::storage::{Disk, Engine, make_folder};
 
-/// What one incarnation of a node has of the world. Clones are handles on the same incarnation.
+/// What one incarnation of a node has of the world. Clones are handles on the same incarnation. When the last one is
+/// dropped without [`shutdown`](Self::shutdown), the incarnation ends at once, as if its process was killed.
 #[derive(Debug)]
 pub struct Runtime<S, B>(Arc<Parts<S, B>>);
 
@@ -113,6 +114,16 @@ impl<E: Engine, B: Blobs> Runtime<Disk<E>, B> {
         parts.spawner.cancel().await;
         parts.network.close().await;
         parts.storage.close().await;
+    }
+}
+
+impl<S, B> Drop for Parts<S, B> {
+    fn drop(&mut self) {
+        self.life.end();
+        self.compute.close();
+        self.spawner.abandon();
+        self.network.abandon();
+        // The stores close with their handles.
     }
 }
 

@@ -171,19 +171,34 @@ impl QuicNetwork {
     /// Ends all connections and frees the address. The incarnation is over already. Done once, it does nothing.
     pub(crate) async fn close(&self) {
         let shared = &self.0;
-        let peers = std::mem::take(&mut *shared.peers.write().unwrap_or_else(PoisonError::into_inner));
-        peers.values().for_each(|peer| peer.unlist(code::SHUTDOWN));
-        let hubs = std::mem::take(&mut *shared.hubs.write().unwrap_or_else(PoisonError::into_inner));
-        hubs.values().for_each(|hub| hub.close());
-        shared.connected.send_replace(Arc::default());
         // It stays here until all is done: when this future is dropped on the way, the next call does it all again.
-        let Some(endpoint) = shared.endpoint() else { return };
-        endpoint.close(code::SHUTDOWN, b"");
+        let Some(endpoint) = self.hang_up() else { return };
         // Peers that do not take the farewell notice by themselves.
         drop(tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await);
         shared.spawner.cancel().await;
         drop(endpoint);
         *shared.endpoint.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// As [`close`](Self::close), without waiting: peers may have to notice by themselves.
+    pub(crate) fn abandon(&self) {
+        let shared = &self.0;
+        drop(self.hang_up());
+        shared.spawner.abandon();
+        *shared.endpoint.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Begins to end all connections; `None` once that is done.
+    fn hang_up(&self) -> Option<Endpoint> {
+        let shared = &self.0;
+        let peers = std::mem::take(&mut *shared.peers.write().unwrap_or_else(PoisonError::into_inner));
+        peers.values().for_each(|peer| peer.unlist(code::SHUTDOWN));
+        let hubs = std::mem::take(&mut *shared.hubs.write().unwrap_or_else(PoisonError::into_inner));
+        hubs.values().for_each(|hub| hub.close());
+        shared.connected.send_replace(Arc::default());
+        let endpoint = shared.endpoint()?;
+        endpoint.close(code::SHUTDOWN, b"");
+        Some(endpoint)
     }
 }
 
@@ -321,10 +336,16 @@ impl Network for QuicNetwork {
             if shared.life.is_over() {
                 return;
             }
-            let removed = listed
+            let removed: Vec<_> = listed
                 .extract_if(.., |id, _| !wanted.contains_key(id))
                 .map(|(_, peer)| peer)
                 .collect();
+            // Under the lock, so that a peer is forgotten before another call can take it back.
+            for peer in &removed {
+                peer.unlist(code::REMOVED);
+                let hubs = shared.hubs.read().unwrap_or_else(PoisonError::into_inner);
+                hubs.values().for_each(|hub| hub.forget(peer.id));
+            }
             for (id, address) in wanted {
                 if let Some(peer) = listed.get(&id) {
                     peer.address.send_if_modified(|present| {
@@ -341,16 +362,7 @@ impl Network for QuicNetwork {
             removed
         };
         for peer in removed {
-            peer.unlist(code::REMOVED);
             shared.note_connected(peer.id);
-            let hubs: Vec<_> = shared
-                .hubs
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .cloned()
-                .collect();
-            hubs.iter().for_each(|hub| hub.forget(peer.id));
         }
     }
 

@@ -57,8 +57,13 @@ impl TokioSpawner {
 
     /// Cancels every scope and waits until all futures have been dropped.
     pub(crate) async fn cancel(&self) {
-        self.0.cancel();
+        self.abandon();
         self.0.ended().await;
+    }
+
+    /// Cancels every scope.
+    pub(crate) fn abandon(&self) {
+        self.0.cancel();
     }
 }
 
@@ -78,19 +83,19 @@ impl Scope for TaskScope {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let id = {
+        let place = {
             let mut state = self.0.lock();
             if state.cancelled {
                 return TokioTask { label, task: None };
             }
-            let id = state.number();
-            state.tasks.insert(id, None);
-            id
+            // Under the lock, so that who cancels the scope after this waits for the task.
+            Place::take(&self.0, &mut state)
         };
+        let id = place.id;
         let tracked = Tracked {
             label,
             future,
-            _place: Place::take(&self.0, id),
+            _place: place,
         };
         let task = self.0.handle.spawn(tracked);
         let mut state = self.0.lock();
@@ -199,7 +204,9 @@ struct Place {
 }
 
 impl Place {
-    fn take(scope: &Arc<Node>, id: u64) -> Self {
+    fn take(scope: &Arc<Node>, state: &mut State) -> Self {
+        let id = state.number();
+        state.tasks.insert(id, None);
         scope.count(|live| *live += 1);
         Self {
             scope: Arc::clone(scope),
@@ -277,5 +284,36 @@ impl<T> Future for TokioTask<T> {
                 message: panic_message(&*error.into_panic()),
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_a_scope_knows_of_is_waited_for() {
+        let tokio = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("tokio starts");
+        let spawner = TokioSpawner::start(tokio.handle().clone());
+        let scope = spawner.scope("scope");
+        let node = Arc::clone(&scope.0);
+        std::thread::scope(|threads| {
+            let starter = threads.spawn(|| {
+                for _ in 0..100_000 {
+                    drop(scope.spawn("task", async {}));
+                }
+            });
+            while !starter.is_finished() {
+                let state = node.lock();
+                let (known, waited_for) = (state.tasks.len(), *node.live.borrow());
+                assert!(
+                    known <= waited_for,
+                    "{known} tasks, and {waited_for} are waited for"
+                );
+            }
+        });
     }
 }

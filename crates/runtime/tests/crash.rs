@@ -11,14 +11,14 @@ mod world;
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use env::{Batch, Durability, StorageError, Store};
 use runtime::storage::{Engine, Redb};
 use tempfile::TempDir;
 use testkit::survivors::{self, FAMILIES, History, State, numbered};
-use world::{block_on, open_store};
+use world::{block_on, copy_all, open_store};
 
 /// The folder of the helper's store.
 const FOLDER: &str = "SOMA_TEST_FOLDER";
@@ -41,7 +41,7 @@ fn helper(name: &str, folder: &Path, first: u64) -> Command {
     clippy::disallowed_methods,
     reason = "a process is told in its environment that it is a helper"
 )]
-fn given() -> Option<(std::path::PathBuf, u64)> {
+fn given() -> Option<(PathBuf, u64)> {
     let first = std::env::var(FIRST).ok()?.parse().expect("a number");
     Some((std::env::var(FOLDER).ok()?.into(), first))
 }
@@ -74,16 +74,51 @@ async fn write_for_ever<E: Engine>(folder: &Path, first: u64) {
 
 /// What the store in `folder` holds.
 fn look<E: Engine>(folder: &Path) -> State {
+    try_to_look::<E>(folder).expect("the store opens and reads")
+}
+
+/// What the store in `folder` holds, or what it says is wrong with it.
+fn try_to_look<E: Engine>(folder: &Path) -> Result<State, StorageError> {
     block_on(async {
         let (env, store) = open_store::<E>(folder, &FAMILIES).await;
-        let store = store.expect("the store opens");
-        let state = survivors::state(&store, &FAMILIES)
-            .await
-            .expect("the store reads");
-        drop(store);
+        let state = match store {
+            Ok(store) => survivors::state(&store, &FAMILIES).await,
+            Err(error) => Err(error),
+        };
         env.shutdown().await;
         state
     })
+}
+
+/// Starts the writer at batch `first` and kills it after so many answers. Answers the number of its next batch.
+fn kill_after(writer: &str, folder: &Path, first: u64, answers: u64, history: &mut History) -> u64 {
+    let mut child = helper(writer, folder, first)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the helper starts");
+    let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+    let (mut next, mut answered) = (first, 0);
+    for line in lines {
+        let line = line.expect("the helper speaks UTF-8");
+        let number = |text: &str| -> u64 { text.parse().expect("the helper says numbers") };
+        if let Some(called) = line.strip_prefix("call ") {
+            assert_eq!(number(called), next, "the helper says every call");
+            let (batch, durability) = numbered(next);
+            history.call(batch, durability);
+            next += 1;
+        } else if let Some(answer) = line.strip_prefix("answer ") {
+            let call = number(answer) - first;
+            history.answer(usize::try_from(call).expect("there are few calls"));
+            answered += 1;
+            if answered == answers {
+                // SIGKILL; what it still says on its way counts too.
+                child.kill().expect("the helper can be killed");
+            }
+        }
+    }
+    assert!(answered >= answers, "the helper ended by itself");
+    child.wait().expect("the helper has ended");
+    next
 }
 
 /// Kills the writer again and again, each time at another moment, and looks at what is left.
@@ -92,38 +127,69 @@ fn kill_and_look<E: Engine>(writer: &str) {
     let mut first = 0;
     let mut history = History::default();
     for round in 0..10 {
-        let mut child = helper(writer, folder.path(), first)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the helper starts");
-        let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
-        let (mut next, mut answers) = (first, 0);
-        for line in lines {
-            let line = line.expect("the helper speaks UTF-8");
-            let number = |text: &str| -> u64 { text.parse().expect("the helper says numbers") };
-            if let Some(called) = line.strip_prefix("call ") {
-                assert_eq!(number(called), next, "the helper says every call");
-                let (batch, durability) = numbered(next);
-                history.call(batch, durability);
-                next += 1;
-            } else if let Some(answered) = line.strip_prefix("answer ") {
-                let call = number(answered) - first;
-                history.answer(usize::try_from(call).expect("there are few calls"));
-                answers += 1;
-                if answers == 1 + round * 37 % 90 {
-                    // SIGKILL; what it still says on its way counts too.
-                    child.kill().expect("the helper can be killed");
-                }
-            }
-        }
-        assert!(answers > round * 37 % 90, "the helper ended by itself");
-        child.wait().expect("the helper has ended");
+        let next = kill_after(writer, folder.path(), first, 1 + round * 37 % 90, &mut history);
         let left = look::<E>(folder.path());
         if let Err(breach) = history.kept(&left) {
             panic!("round {round}: {breach}");
         }
         (first, history) = (next, History::since(left));
     }
+}
+
+/// Flips bits in what a killed process has left, at one place at a time: the store says that it is corrupt, or it is in
+/// a state that the kill itself may leave.
+fn kill_and_damage<E: Engine>(writer: &str) {
+    let folder = TempDir::new().expect("a folder");
+    let mut history = History::default();
+    kill_after(writer, folder.path(), 0, 40, &mut history);
+    let mut found_out = 0;
+    for name in files(folder.path()) {
+        let intact = std::fs::read(folder.path().join(&name)).expect("the file reads");
+        // The bits of the first bytes say how to read the others. Then some of each part, and more of where the last
+        // batches are.
+        let bits = (9..12).flat_map(|place| (0..8).map(move |bit| (place, 1 << bit)));
+        let step = (intact.len() / 60).max(1);
+        let places = (0..320)
+            .step_by(11)
+            .chain((0..intact.len()).step_by(step))
+            .chain((intact.len().saturating_sub(1_000)..intact.len()).step_by(23));
+        for (place, flip) in bits.chain(places.map(|place| (place, 0x55))) {
+            if place >= intact.len() {
+                continue;
+            }
+            let damaged = TempDir::new().expect("a folder");
+            copy_all(folder.path(), damaged.path());
+            let mut bytes = intact.clone();
+            bytes[place] ^= flip;
+            std::fs::write(damaged.path().join(&name), bytes).expect("the file writes");
+            match try_to_look::<E>(damaged.path()) {
+                Ok(left) => {
+                    if let Err(breach) = history.kept(&left) {
+                        panic!("{} byte {place} by {flip}: {breach}", name.display());
+                    }
+                }
+                Err(StorageError::Corrupt { .. }) => found_out += 1,
+                Err(other) => panic!("{} byte {place} by {flip}: {other}", name.display()),
+            }
+        }
+    }
+    assert!(found_out > 0, "no damage was found out");
+}
+
+/// The files below a folder, as seen from it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let name = PathBuf::from(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            found.extend(files(&entry.path()).into_iter().map(|below| name.join(below)));
+        } else {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
 }
 
 #[test]
@@ -136,6 +202,11 @@ fn helper_writes_redb_for_ever() {
 #[test]
 fn a_killed_process_leaves_every_synced_batch_and_a_prefix_of_the_others() {
     kill_and_look::<Redb>("helper_writes_redb_for_ever");
+}
+
+#[test]
+fn damage_of_what_a_killed_process_leaves_is_reported_or_does_not_matter() {
+    kill_and_damage::<Redb>("helper_writes_redb_for_ever");
 }
 
 #[test]
@@ -287,6 +358,16 @@ mod rocksdb {
     #[test]
     fn a_killed_process_leaves_every_synced_batch_and_a_prefix_of_the_others() {
         kill_and_look::<Rocks>("rocksdb::helper_writes_for_ever");
+    }
+
+    #[test]
+    fn damage_of_what_a_killed_process_leaves_is_reported_or_does_not_matter() {
+        kill_and_damage::<Rocks>("rocksdb::helper_writes_for_ever");
+    }
+
+    #[test]
+    fn a_store_that_another_process_has_open_is_locked() {
+        is_locked::<Rocks>("rocksdb::helper_writes_for_ever");
     }
 
     #[test]

@@ -330,4 +330,59 @@ mod rocksdb {
     fn a_flipped_byte_is_reported_or_does_not_matter() {
         flip_and_look::<Rocks>(1_511);
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_takes_no_files_is_an_error_of_the_system() {
+        refuses_a_read_only_folder::<Rocks>();
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_an_error_of_the_system() {
+        refuses_what_stands_in_its_way::<Rocks>(|path| std::fs::write(path, b"in the way").expect("a file"));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_a_store_is_corrupt() {
+        for name in ["CURRENT", "MANIFEST-000001"] {
+            let folder = TempDir::new().expect("a folder");
+            let store = folder.path().join("store.rocksdb");
+            std::fs::create_dir(&store).expect("a folder");
+            std::fs::write(store.join("CURRENT"), b"MANIFEST-000001\n").expect("a file");
+            std::fs::write(store.join(name), b"not a store").expect("a file");
+            let error = refusal::<Rocks>(folder.path());
+            assert!(is_corrupt(&error), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_truncated_file_is_corrupt() {
+        let folder = TempDir::new().expect("a folder");
+        block_on(written::<Rocks>(folder.path()));
+        // Opening it once more brings what is in the log into a table.
+        block_on(async { open::<Rocks>(folder.path()).await.0.shutdown().await });
+        let mut damages = 0;
+        for file in data_files(folder.path()) {
+            let name = file.strip_prefix(folder.path()).expect("a file of the folder");
+            let kind = name.to_string_lossy().into_owned();
+            if !kind.ends_with(".sst") && !kind.contains("MANIFEST") && !kind.ends_with("CURRENT") {
+                continue;
+            }
+            let length = std::fs::metadata(&file).expect("the file is there").len();
+            for left in [None, Some(length / 2), Some(0)] {
+                let damaged = TempDir::new().expect("a folder");
+                copy_all(folder.path(), damaged.path());
+                let file = damaged.path().join(name);
+                match left {
+                    None if kind.ends_with("CURRENT") => continue, // Without it there is no store, and a new one is made.
+                    None => std::fs::remove_file(&file).expect("the file is there"),
+                    Some(left) => cut(&file, left),
+                }
+                let error = refusal::<Rocks>(damaged.path());
+                assert!(is_corrupt(&error), "{kind} cut to {left:?}: {error}");
+                damages += 1;
+            }
+        }
+        assert!(damages >= 8, "{damages}");
+    }
 }

@@ -8,6 +8,8 @@ mod answers;
 mod bounds;
 #[path = "network/dialling.rs"]
 mod dialling;
+#[path = "network/ending.rs"]
+mod ending;
 #[path = "network/flood.rs"]
 mod flood;
 #[path = "network/frames.rs"]

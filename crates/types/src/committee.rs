@@ -32,8 +32,8 @@ impl Authority {
 
 /// The authorities of an epoch, in the order of their BLS keys' bytes.
 ///
-/// By construction: at least one authority and at most [`Bitmap::CAPACITY`]; no two share an address or a key;
-/// their power is exactly [`VotingPower::TOTAL`]. BCS: epoch, then the authorities as a vector in their order.
+/// By construction: at least one authority and at most [`Bitmap::CAPACITY`]; no two share an address or a key of one
+/// kind; their power is exactly [`VotingPower::TOTAL`]. BCS: epoch, then the authorities as a vector in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawCommittee", into = "RawCommittee")]
 pub struct Committee {
@@ -59,7 +59,7 @@ pub enum CommitteeError {
         /// How many there are.
         found: usize,
     },
-    /// Two authorities share an address or a key.
+    /// Two authorities share an address or a key of one kind.
     #[error("{0} belongs to two authorities")]
     Shared(&'static str),
     /// The voting power does not add up.

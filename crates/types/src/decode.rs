@@ -57,9 +57,12 @@ pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8], limit: usize) -> Re
 /// The one encoding of the value.
 ///
 /// # Panics
-/// If the type has no encoding (floats, sequences without a length): a mistake in the type, not in the value.
+/// If the type has no encoding (floats, sequences without a length, nesting beyond [`MAX_DEPTH`]): a mistake in the
+/// type, not in the value.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    bcs::to_bytes(value).expect("encoded types have neither floats nor sequences of unknown length")
+    bcs::to_bytes_with_limit(value, MAX_DEPTH).expect(
+        "encoded types have no floats, no sequences of unknown length, and nest no deeper than is decoded",
+    )
 }
 
 /// Takes exactly these bytes, in order.
@@ -211,6 +214,22 @@ mod tests {
             Err(error.clone())
         );
         assert_eq!(decode::<Nest>(&nested(10_000_000), usize::MAX), Err(error));
+    }
+
+    fn nest(depth: usize) -> Nest {
+        (1..depth).fold(Nest::Leaf, |inner, _| Nest::Inner(Box::new(inner)))
+    }
+
+    #[test]
+    fn what_nests_as_deep_as_is_decoded_survives() {
+        let deepest = nest(MAX_DEPTH);
+        assert_eq!(decode(&encode(&deepest), usize::MAX), Ok(deepest));
+    }
+
+    #[test]
+    #[should_panic(expected = "nest no deeper than is decoded")]
+    fn what_would_not_decode_is_not_encoded() {
+        encode(&nest(MAX_DEPTH + 1));
     }
 
     #[test]

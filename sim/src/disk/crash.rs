@@ -78,6 +78,7 @@ impl Disk {
         let forgotten = crashed.lose_power(safe + kept);
         if corrupt {
             crashed.damage = Some("the log has a bad record");
+            self.struck = true;
         }
         StoreLoss {
             unsynced,

@@ -72,7 +72,7 @@ pub enum DiskFault {
         /// How.
         tear: Tear,
     },
-    /// Opens answer `Corrupt`.
+    /// Opens answer `Corrupt`. What is on the disk is whole, and found again once the fault is cleared.
     CorruptOpen,
     /// Every store is gone, with its open handles. An event: it does not stay.
     Wipe,
@@ -127,7 +127,8 @@ pub enum FaultKind {
 pub enum Harm {
     /// Time.
     Delay,
-    /// Answers: operations fail, and every acknowledged batch is there after a reopen.
+    /// Answers: operations fail. After a reopen everything is there that an answered barrier covers; of what came
+    /// after it, a failed barrier may drop a suffix, acknowledged or not, as a crash may.
     Refusal,
     /// Acknowledged data, and the node is told by `Corrupt`.
     Damage,
@@ -166,11 +167,14 @@ impl FaultKind {
     pub const fn harm(self) -> Harm {
         match self {
             Self::Slow | Self::Throttle | Self::Stall | Self::Hang => Harm::Delay,
-            Self::ReadError | Self::WriteError | Self::FailedSync | Self::ReadOnly | Self::Full => {
-                Harm::Refusal
-            }
-            Self::FlippedRead => Harm::Refusal,
-            Self::Rot | Self::Misdirected | Self::TornTail | Self::CorruptOpen => Harm::Damage,
+            Self::ReadError
+            | Self::WriteError
+            | Self::FailedSync
+            | Self::ReadOnly
+            | Self::Full
+            | Self::FlippedRead
+            | Self::CorruptOpen => Harm::Refusal,
+            Self::Rot | Self::Misdirected | Self::TornTail => Harm::Damage,
             Self::Phantom | Self::LyingSync | Self::Wipe => Harm::Amnesia,
         }
     }

@@ -202,6 +202,7 @@ impl Disk {
         }
         if draw.chance(self.faults.ppm(FaultKind::Rot)) && store.map(shelf).get(key) == Some(value) {
             store.rot(shelf, key);
+            self.struck = true;
         }
         if store.is_rotten(shelf, key, value) {
             return Err(corrupt(&store.name, "a block does not match its checksum"));

@@ -37,9 +37,9 @@ impl Disk {
         self.arrive(now);
         let store = self.opened(id).ok_or(StorageError::Closed)?;
         let store = &mut self.stores[store];
-        if batch.bytes() > MAX_BATCH {
+        if batch.size() > MAX_BATCH {
             return Err(StorageError::TooLarge {
-                bytes: batch.bytes(),
+                bytes: batch.size(),
                 limit: MAX_BATCH,
             });
         }
@@ -70,6 +70,7 @@ impl Disk {
             self.refuse(id, batch, durability, draw)?
         };
         let trick = self.trick(draw);
+        self.struck |= !matches!(trick, Trick::None);
         let earliest = now.max(self.stores[id.store as usize].visible_at);
         let done = match durability {
             Durability::Buffered => now.saturating_add(self.faults.slowed(self.profile.buffered.draw(draw))),
@@ -81,7 +82,9 @@ impl Disk {
             }
         };
         let at = self.answered_at(done).max(earliest);
-        let honest = durability == Durability::Synced && !self.faults.has(FaultKind::LyingSync);
+        let lies = durability == Durability::Synced && self.faults.has(FaultKind::LyingSync);
+        self.struck |= lies;
+        let honest = durability == Durability::Synced && !lies;
         let visible_at = if at == NEVER {
             NEVER
         } else {

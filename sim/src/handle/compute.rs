@@ -1,11 +1,14 @@
 //! Work on a node's virtual cores.
 
+use std::sync::Arc;
+
 use env::{Compute, ComputeError, Cost};
 
 use super::NodeHandle;
 use crate::trace::{Kind, Name};
 
-/// Runs jobs inline, after the virtual time that they cost on the first free core.
+/// Starts jobs in the order of their calls, each on the first free core. A job runs inline when it starts, and its value
+/// comes once the time that it costs has passed.
 #[derive(Clone)]
 pub struct SimCompute(pub(crate) NodeHandle);
 
@@ -16,21 +19,32 @@ impl Compute for SimCompute {
         F: FnOnce() -> T + Send + 'static,
     {
         let index = self.0.node();
-        let until = self.0.with(|state| {
+        let asked = self.0.with(|state| {
+            let at = state.acts_at(index);
+            (at, Arc::clone(&state.nodes[index].next_job))
+        });
+        let (asked, next) = asked.ok_or(ComputeError::Closed)?;
+        let turn = next.acquire_owned().await.map_err(|_| ComputeError::Closed)?;
+        // Only the job whose turn it is takes a core, so the first one that is free now is still the first one then.
+        let free = self.0.with(|state| *state.nodes[index].free_core());
+        self.0.sleep_until(free.ok_or(ComputeError::Closed)?).await;
+        let end = self.0.with(|state| {
             let ns = state.config.costs.of(cost);
-            let local = state.local(index);
             let node = &mut state.nodes[index];
             let ns = node.slowed(ns);
-            let core = node.cores.iter_mut().min().expect("a node has a core");
-            let start = local.max(*core);
+            let core = node.free_core();
+            // The cores do not wait for the processor that looks after them.
+            let start = asked.max(*core);
             *core = start.after(ns);
-            let until = *core;
-            state.note(Kind::Compute, index, Name::NONE, ns, start.since(local));
-            until
+            let end = *core;
+            state.note(Kind::Compute, index, Name::NONE, ns, start.since(asked));
+            end
         });
-        let until = until.ok_or(ComputeError::Closed)?;
-        self.0.sleep_until(until).await;
-        Ok(job())
+        drop(turn);
+        let end = end.ok_or(ComputeError::Closed)?;
+        let value = job();
+        self.0.sleep_until(end).await;
+        Ok(value)
     }
 
     fn charge(&self, cost: Cost) {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use env::{Scope, Spawner, Task, TaskError};
 use tokio::sync::oneshot;
@@ -71,9 +71,20 @@ impl Scope for SimScope {
         }
     }
 
-    async fn cancel(self) {
+    fn cancel(self) -> impl Future<Output = ()> + Send {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut ends = Vec::new();
         for task in self.take_tasks() {
-            task.cancel().await;
+            let mut end = Box::pin(task.cancel());
+            // The first poll cancels the task, the others wait for its end.
+            if end.as_mut().poll(&mut context).is_pending() {
+                ends.push(end);
+            }
+        }
+        async move {
+            for end in ends {
+                end.await;
+            }
         }
     }
 }

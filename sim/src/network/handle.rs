@@ -21,7 +21,7 @@ use crate::world::{NodeIndex, State};
 
 /// What waits for a listener.
 pub(crate) enum Arrival {
-    Message(Bytes),
+    Message { session: u64, body: Bytes },
     Request { id: u64, session: u64, body: Bytes },
     Stream { id: u64, session: u64, preamble: Bytes },
 }
@@ -89,9 +89,11 @@ impl Network for SimNetwork {
     }
 
     fn connected(&self) -> watch::Receiver<Arc<BTreeSet<PeerId>>> {
-        self.0.world().lock().net.ends[self.0.node()]
-            .connected
-            .subscribe()
+        let connected = self
+            .0
+            .with(|state| state.net.ends[self.0.node()].connected.subscribe());
+        // Nobody tells a handle of an incarnation that has ended anything more.
+        connected.unwrap_or_else(|| watch::channel(Arc::default()).1)
     }
 
     fn listen(&self, channel: Channel) -> Result<SimListener, NetworkError> {
@@ -306,8 +308,8 @@ impl SimListener {
             };
             let from = state.net.ids[peer];
             let inbound = match arrival {
-                Arrival::Message(body) => {
-                    state.consumed(node, peer, self.channel);
+                Arrival::Message { session, body } => {
+                    state.consumed(node, peer, self.channel, session);
                     Inbound::Message { from, body }
                 }
                 Arrival::Request { id, session, body } => {
@@ -444,6 +446,9 @@ impl State {
             return false;
         };
         let limit = listener.channel.concurrency;
+        if self.is_full(node, peer, channel) {
+            return false;
+        }
         let Some(session) = self.net.session(node, peer) else {
             return false;
         };
@@ -476,12 +481,16 @@ impl State {
         self.send_over(node, peer, Body::Answer { id, body });
     }
 
-    /// Counts a message that the listener took, and returns credit to its sender from time to time.
-    fn consumed(&mut self, node: NodeIndex, peer: NodeIndex, channel: Channel) {
-        let Some(session) = self.net.session(node, peer) else {
+    /// Counts a message that the listener took, and returns credit to its sender from time to time. Credit of a
+    /// session that broke is worth nothing in the next one, whose window began anew.
+    fn consumed(&mut self, node: NodeIndex, peer: NodeIndex, channel: Channel, session: u64) {
+        let Some(current) = self.net.session(node, peer) else {
             return;
         };
-        let consumed = &mut session.counts(channel.id).consumed;
+        if !current.up || current.id != session {
+            return;
+        }
+        let consumed = &mut current.counts(channel.id).consumed;
         *consumed += 1;
         if *consumed >= (channel.queue / 4).max(1) {
             let count = std::mem::take(consumed);
@@ -498,9 +507,15 @@ impl State {
 
     fn refuse(&mut self, node: NodeIndex, peer: NodeIndex, channel: Channel, arrival: Arrival) {
         match arrival {
-            Arrival::Message(_) => self.consumed(node, peer, channel),
+            Arrival::Message { session, .. } => self.consumed(node, peer, channel, session),
             Arrival::Request { id, session, .. } => self.answer(node, peer, channel, session, id, None),
-            Arrival::Stream { id, .. } => self.drop_stream(node, peer, id),
+            Arrival::Stream { id, session, .. } => {
+                let current = self.net.session(node, peer);
+                // Sessions number their streams anew.
+                if current.is_some_and(|current| current.up && current.id == session) {
+                    self.drop_stream(node, peer, id);
+                }
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ const FOR_EVER_NS: u64 = u64::MAX / 4;
 const MAX_LOSSES: u32 = 6;
 
 impl State {
-    /// Sends a packet from `from`, whose processor is at its local time.
+    /// Sends a packet from `from`, once its processor has done the work before it.
     pub(super) fn send_packet(&mut self, from: NodeIndex, to: NodeIndex, session: u64, body: Body) {
         let mut packet = Packet {
             from,
@@ -96,7 +96,7 @@ impl State {
             }
         };
         let ready = if self.nodes[from].alive {
-            self.local(from)
+            self.acts_at(from)
         } else {
             self.now
         };

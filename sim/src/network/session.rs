@@ -379,7 +379,8 @@ impl State {
                 self.send_over(node, peer, Body::MessageCredit { channel, count: 1 });
             }
             Body::Message { channel, body } => {
-                if !self.offer(node, peer, channel, Arrival::Message(body)) {
+                let session = packet.session;
+                if !self.offer(node, peer, channel, Arrival::Message { session, body }) {
                     self.send_over(node, peer, Body::MessageCredit { channel, count: 1 });
                 }
             }

@@ -95,7 +95,8 @@ impl State {
         let known = self.net.ends[node]
             .listeners
             .get(&channel)
-            .map(|listener| listener.channel);
+            .map(|listener| listener.channel)
+            .filter(|_| !self.is_full(node, peer, channel));
         let Some(session) = self.net.session(node, peer) else {
             return;
         };
@@ -315,7 +316,7 @@ impl SimStream {
                 name: name.clone(),
                 finished: false,
             },
-            receiver: SimStreamReceiver { name },
+            receiver: SimStreamReceiver { name, ended: None },
         }
     }
 }
@@ -399,10 +400,15 @@ impl Drop for SimStreamSender {
 /// The receiving half.
 pub struct SimStreamReceiver {
     name: Arc<StreamRef>,
+    /// How it ended, once that was told: nothing follows, whatever still arrives.
+    ended: Option<Result<(), NetworkError>>,
 }
 
 impl SimStreamReceiver {
-    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, NetworkError>> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, NetworkError>> {
+        if let Some(ended) = &self.ended {
+            return Poll::Ready(ended.clone().map(|()| None));
+        }
         let name = &self.name;
         let received = name.with(|state, node| {
             let end = state.stream(node, name.peer, name.id).expect("checked by `with`");
@@ -430,11 +436,17 @@ impl SimStreamReceiver {
             end.receiver = Some(cx.waker().clone());
             Ok(None)
         });
-        match received {
-            Ok(Some(frame)) => Poll::Ready(Ok(frame)),
-            Ok(None) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        let told = match received {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) => return Poll::Pending,
+            Err(error) => Err(error),
+        };
+        self.ended = match &told {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Ok(())),
+            Err(error) => Some(Err(error.clone())),
+        };
+        Poll::Ready(told)
     }
 }
 

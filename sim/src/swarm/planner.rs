@@ -24,7 +24,35 @@ pub(super) struct Planner {
     hurt_until: BTreeMap<NodeIndex, u64>,
     /// Nodes that may have lost something durable: it does not come back.
     damaged: BTreeSet<NodeIndex>,
+    /// What has a fault whose end restores it, and until when: a second fault would end with the first.
+    busy: Vec<(Target, u64)>,
     pub(super) steps: Vec<Step>,
+}
+
+/// What one fault at a time may change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// Links from a node to a node, or from or to every one.
+    Links(Option<NodeIndex>, Option<NodeIndex>),
+    Speed(NodeIndex),
+    Clock(NodeIndex),
+    Disk(NodeIndex, FaultKind),
+    Hosts,
+}
+
+impl Target {
+    /// Whether the two have something in common.
+    fn meets(self, other: Self) -> bool {
+        let meet = |one: Option<NodeIndex>, other: Option<NodeIndex>| {
+            one.is_none() || other.is_none() || one == other
+        };
+        match (self, other) {
+            (Self::Links(from, to), Self::Links(other_from, other_to)) => {
+                meet(from, other_from) && meet(to, other_to)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 impl Planner {
@@ -42,6 +70,7 @@ impl Planner {
             end_ms: scenario.fault_ms,
             hurt_until: BTreeMap::new(),
             damaged: BTreeSet::new(),
+            busy: Vec::new(),
             steps: Vec::new(),
         }
     }
@@ -108,6 +137,16 @@ impl Planner {
         may
     }
 
+    /// Takes `target` from `at_ms` until `until_ms`, if no fault has a part of it then.
+    fn take(&mut self, target: Target, at_ms: u64, until_ms: u64) -> bool {
+        self.busy.retain(|(_, until)| *until > at_ms);
+        let free = !self.busy.iter().any(|(busy, _)| busy.meets(target));
+        if free {
+            self.busy.push((target, until_ms));
+        }
+        free
+    }
+
     /// Every clock is off from the beginning.
     pub(super) fn offsets(&mut self, draw: &mut Draw) {
         for node in 0..self.nodes {
@@ -141,13 +180,11 @@ impl Planner {
     fn pause(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         if draw.chance(500_000) {
             let node = self.node(draw);
-            self.push(
-                at_ms,
-                Action::Slow {
-                    node,
-                    percent: draw.within(200, 5_000),
-                },
-            );
+            let percent = draw.within(200, 5_000);
+            if !self.take(Target::Speed(node), at_ms, until_ms) {
+                return;
+            }
+            self.push(at_ms, Action::Slow { node, percent });
             return self.push(until_ms, Action::Slow { node, percent: 100 });
         }
         let Some(node) = self.victim(at_ms, until_ms, false, draw) else {
@@ -159,12 +196,15 @@ impl Planner {
 
     fn partition(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         let direction = *draw.pick(&[Direction::Both, Direction::Both, Direction::Out, Direction::In]);
+        if self.nodes < 2 {
+            return;
+        }
         match draw.below(4) {
             // Any split at all.
             0 => {
                 let mut side: Vec<NodeIndex> = (0..self.nodes).collect();
                 draw.shuffle(&mut side);
-                let size = draw.within(1, self.nodes as u64);
+                let size = draw.within(1, self.nodes as u64 - 1);
                 side.truncate(usize::try_from(size).expect("fewer nodes than memory"));
                 side.sort_unstable();
                 self.push(
@@ -219,6 +259,9 @@ impl Planner {
         }
         let from = draw.chance(700_000).then(|| self.node(draw));
         let to = draw.chance(500_000).then(|| self.node(draw));
+        if !self.take(Target::Links(from, to), at_ms, until_ms) {
+            return;
+        }
         self.push(at_ms, Action::Link { from, to, fault });
         self.push(
             until_ms,
@@ -232,6 +275,9 @@ impl Planner {
 
     fn clock(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         let node = self.node(draw);
+        if !self.take(Target::Clock(node), at_ms, until_ms) {
+            return;
+        }
         if draw.chance(500_000) {
             let ppb = i64::try_from(draw.within(0, 200_000_000)).expect("small") - 100_000_000;
             self.push(at_ms, Action::ClockDrift { node, ppb });
@@ -257,6 +303,9 @@ impl Planner {
                     until_ns: until_ms.min(self.end_ms) * 1_000_000,
                 },
             };
+            if !self.take(Target::Disk(node, fault.kind()), at_ms, until_ms) {
+                return;
+            }
             self.push(at_ms, Action::Disk { node, fault });
             return self.push(
                 until_ms,
@@ -296,15 +345,7 @@ impl Planner {
         };
         // The disks of a scenario recover to a point in time: a tear takes nothing that was durable.
         let damage = fault.kind().harm() >= Harm::Damage && fault.kind() != FaultKind::TornTail;
-        let middle = at_ms + (until_ms - at_ms) / 2;
-        if fault == DiskFault::Hang && middle >= self.end_ms {
-            // The end of a hang is a crash: the heal ends none.
-            return;
-        }
-        let Some(node) = self.victim(at_ms, until_ms, damage, draw) else {
-            return;
-        };
-        self.push(at_ms, Action::Disk { node, fault });
+        // Without a crash these do nothing, or never end.
         let crash = matches!(
             fault.kind(),
             FaultKind::TornTail
@@ -313,6 +354,14 @@ impl Planner {
                 | FaultKind::CorruptOpen
                 | FaultKind::Hang
         );
+        let middle = at_ms + (until_ms - at_ms) / 2;
+        if crash && middle >= self.end_ms {
+            return;
+        }
+        let Some(node) = self.victim(at_ms, until_ms, damage, draw) else {
+            return;
+        };
+        self.push(at_ms, Action::Disk { node, fault });
         if crash || draw.chance(300_000) {
             self.push(
                 middle,
@@ -376,6 +425,9 @@ impl Planner {
                 nodes: vec![self.node(draw)],
             },
         };
+        if !self.take(Target::Hosts, at_ms, until_ms) {
+            return;
+        }
         self.push(
             at_ms,
             Action::Host {

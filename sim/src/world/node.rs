@@ -1,7 +1,9 @@
 //! One node: its clock, processor, disk and tasks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use env::sync::Semaphore;
 use types::PeerId;
 
 use super::{NodeIndex, NodeSpec, Program, WorldConfig};
@@ -26,6 +28,8 @@ pub(crate) struct Node {
     /// In the world's `ready` list, or waiting for the processor.
     pub waiting: bool,
     pub clock: NodeClock,
+    /// The clock of each incarnation that has ended, and the instant at which it stands.
+    ended: Vec<(NodeClock, VirtualTime)>,
     pub busy_until: VirtualTime,
     /// The instant that the task being polled sees.
     pub local: VirtualTime,
@@ -33,12 +37,15 @@ pub(crate) struct Node {
     pub charged_ns: u64,
     /// Cost factor in thousandths: 1,000 is the calibrated speed, more is slower.
     pub slowness: u64,
-    pub cores: Vec<VirtualTime>,
+    /// When each core is free.
+    cores: Vec<VirtualTime>,
+    /// Held by the job that gets the next core; the others wait for it in the order of their calls.
+    pub next_job: Arc<Semaphore>,
     pub disk: Disk,
     pub queue: RunQueue,
     pub scopes: Scopes,
-    /// Blocks drawn from each entropy domain by this incarnation.
-    pub entropy: BTreeMap<&'static str, u64>,
+    /// Blocks drawn by each incarnation from each entropy domain.
+    pub entropy: BTreeMap<(u32, &'static str), u64>,
     /// Visits of each buggify site.
     pub visits: BTreeMap<&'static str, u64>,
     /// Events of this node that have drawn their place among those of one instant.
@@ -56,11 +63,13 @@ impl Node {
             paused: false,
             waiting: false,
             clock: NodeClock::default(),
+            ended: Vec::new(),
             busy_until: VirtualTime::ZERO,
             local: VirtualTime::ZERO,
             charged_ns: 0,
             slowness: FULL_SPEED,
             cores: vec![VirtualTime::ZERO; config.costs.cores as usize],
+            next_job: Arc::new(Semaphore::new(1)),
             disk: Disk::new(seed, index as u64, config.disk),
             queue: RunQueue::default(),
             scopes: Scopes::default(),
@@ -81,12 +90,33 @@ impl Node {
         self.local = now;
         self.charged_ns = 0;
         self.cores.fill(now);
-        self.entropy.clear();
+        self.next_job = Arc::new(Semaphore::new(1));
+    }
+
+    /// Ends the living incarnation, at `now`.
+    pub fn end(&mut self, now: VirtualTime) {
+        assert!(self.alive, "what ends has lived");
+        self.alive = false;
+        self.waiting = false;
+        self.ended.push((self.clock.clone(), self.local.max(now)));
+    }
+
+    /// The clock that a handle of `incarnation` reads at `local`, and when: it stands still when that has ended.
+    pub fn clock_of(&self, incarnation: u32, local: VirtualTime) -> (&NodeClock, VirtualTime) {
+        match self.ended.get(incarnation as usize - 1) {
+            Some((clock, at)) => (clock, *at),
+            None => (&self.clock, local),
+        }
     }
 
     /// Whether a handle of `incarnation` still reaches the world.
     pub fn lives(&self, incarnation: u32) -> bool {
         self.alive && self.incarnation == incarnation
+    }
+
+    /// The core that is free first.
+    pub fn free_core(&mut self) -> &mut VirtualTime {
+        self.cores.iter_mut().min().expect("a node has a core")
     }
 
     /// What `ns` of calibrated work takes here.

@@ -21,7 +21,7 @@ pub enum End {
     Time,
     /// An oracle objected.
     Violation(Violation),
-    /// Nothing was left to happen.
+    /// Nothing was left to happen, and the time had not passed.
     Stalled,
 }
 
@@ -53,8 +53,7 @@ impl<K: Kernel> Pump<'_, K> {
     async fn run(&mut self, until: VirtualTime) -> End {
         {
             let mut state = self.world.lock();
-            // What else happens at the last instant still belongs to the run.
-            state.events.insert(until, u32::MAX, Event::End);
+            state.until = until;
             for (number, step) in self.plan.steps.iter().enumerate() {
                 // Steps of one instant come in their order, and before whatever else happens then.
                 if step.at() > VirtualTime::ZERO {
@@ -145,8 +144,7 @@ impl<K: Kernel> Pump<'_, K> {
             let now = state.now;
             state.note(Kind::Crash, index, Name::NONE, 0, 0);
             let node = &mut state.nodes[index];
-            node.alive = false;
-            node.waiting = false;
+            node.end(now);
             let (tasks, queue) = (node.scopes.cancel_all(), node.queue.drain());
             let incarnation = node.incarnation;
             state.net_crash(index);
@@ -214,8 +212,11 @@ impl<K: Kernel> Pump<'_, K> {
         for index in 0..self.drivers.len() {
             let tasks = {
                 let mut state = self.world.lock();
+                let now = state.now;
                 let node = &mut state.nodes[index];
-                node.alive = false;
+                if node.alive {
+                    node.end(now);
+                }
                 (node.scopes.cancel_all(), node.queue.drain())
             };
             drop(tasks);

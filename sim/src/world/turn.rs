@@ -132,16 +132,21 @@ impl World {
                 node.waiting = false;
                 continue;
             }
-            let Some((at, event)) = state.events.pop() else {
-                return (state, Next::End(End::Stalled));
+            let until = state.until;
+            let Some((at, event)) = state.events.pop_until(until) else {
+                if state.now < until && state.events.is_empty() {
+                    return (state, Next::End(End::Stalled));
+                }
+                state.now = until;
+                return (state, Next::End(End::Time));
             };
             assert!(at >= state.now, "time does not run backwards");
             state.now = at;
             state.cause = None;
             match event {
-                Event::Wake(waker, cause) => {
+                Event::Wake { task, cause, .. } => {
                     state.cause = cause;
-                    waker.wake();
+                    task.wake();
                 }
                 Event::Free { node } => {
                     state.nodes[node].waiting = false;
@@ -150,7 +155,6 @@ impl World {
                 Event::Net(event) => state.on_net(event),
                 Event::Step(number) => return (state, Next::Step(number)),
                 Event::Act(action) => return (state, Next::Act(action)),
-                Event::End => return (state, Next::End(End::Time)),
             }
         }
     }
@@ -190,7 +194,8 @@ impl State {
     fn end_poll(&mut self, index: NodeIndex) {
         let poll_ns = self.config.costs.poll_ns;
         let node = &mut self.nodes[index];
-        let spent = node.slowed(poll_ns.saturating_add(node.charged_ns));
+        let charged_ns = std::mem::take(&mut node.charged_ns);
+        let spent = node.slowed(poll_ns.saturating_add(charged_ns));
         node.busy_until = node.local.after(spent);
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use sim::plan::{Action, Plan, Step};
 use tempfile::TempDir;
 
-/// A scenario that takes a blink.
-const SMALL: &str = "name = \"small\"\nnodes = 3\nfault_ms = 1500\nheal_ms = 500\nnet = \"lan\"\npause_ms = 300\nfault_gap_ms = 200\n";
+/// A scenario that takes a blink: its rounds are long.
+const SMALL: &str = "name = \"small\"\nnodes = 3\nfault_ms = 1500\nheal_ms = 30000\nnet = \"lan\"\npause_ms = 3000\nfault_gap_ms = 200\n";
 
 /// A scenario that is long enough for the promise of progress after the heal.
 const SLOW: &str = "name = \"slow\"\nnodes = 3\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 3000\nbuggify = false\n";

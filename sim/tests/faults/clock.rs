@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use env::{Clock, Env};
+use env::{Clock, Env, Scope, Spawner};
 use sim::clock::WALL_EPOCH_MS;
 use sim::kernel::Madsim;
 use sim::lab::Stage;
@@ -67,6 +67,31 @@ pub fn a_repair_sets_both_clocks_right() {
         // What the monotone clock has missed is not made up for: it never jumps.
         assert_eq!(read(&stage), [[6_000, 11_000], [11_000, 11_000]]);
     });
+}
+
+#[test]
+fn a_sleeper_keeps_to_a_clock_whose_rate_changes_under_it() {
+    let drift = |ppb: i64| Action::ClockDrift { node: 0, ppb };
+    for (ppb, change, slept_ms) in [
+        (-500_000_000, Action::ClockRepair { node: 0 }, 10_500),
+        (-500_000_000, Action::HealAll, 10_500),
+        (0, drift(500_000_000), 7_000),
+        (0, drift(-500_000_000), 19_000),
+    ] {
+        play(1, move |stage| async move {
+            stage.act(drift(ppb)).await;
+            let start = stage.hand().clock().now();
+            let clock = stage.env(0).clock().clone();
+            let scope = stage.env(0).spawner().scope("sleeps");
+            let sleeper = scope.spawn("sleeps", async move {
+                clock.sleep(Duration::from_secs(10)).await;
+            });
+            stage.wait(Duration::from_secs(1)).await;
+            stage.act(change).await;
+            assert_eq!(sleeper.await, Ok(()));
+            assert_eq!(took(stage.hand(), start), Duration::from_millis(slept_ms));
+        });
+    }
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod clock;
 mod disk;
+mod ended;
 mod host;
 mod network;
 mod process;
+mod work;
 
 use std::time::Duration;
 

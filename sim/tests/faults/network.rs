@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use env::{
-    Clock, Env, Inbound, Listener, Network, NetworkError, Scope, Spawner, Stream, StreamReceiver,
+    Channel, Clock, Env, Inbound, Listener, Network, NetworkError, Scope, Spawner, Stream, StreamReceiver,
     StreamSender,
 };
 use sim::kernel::Madsim;
@@ -440,6 +440,119 @@ pub fn a_reset_breaks_what_stands_at_both_ends() {
         stage.wait(LONG).await;
         assert_eq!((connected(&stage, 0), connected(&stage, 1)), (1, 1));
         assert_eq!(crossing(&stage, &mut listeners[1], 0, 1, b"again").await, LATENCY);
+    });
+}
+
+/// A channel that is soon full.
+const NARROW: Channel = Channel {
+    id: 2,
+    label: "narrow",
+    queue: 4,
+    concurrency: 2,
+    ..CHANNEL
+};
+
+/// Ends the session of the two nodes, and waits until the next one stands.
+async fn reconnect(stage: &Stage) {
+    stage.act(Action::Reset { from: 0, to: 1 }).await;
+    stage.wait(LONG).await;
+    assert_eq!((connected(stage, 0), connected(stage, 1)), (1, 1));
+}
+
+#[test]
+fn resets_do_not_add_up_what_waits_for_a_listener() {
+    let played = play(2, |stage| async move {
+        let _others = connect(&stage, 2).await;
+        let narrow = stage.env(1).network().listen(NARROW);
+        let mut listener = narrow.expect("the channel is free");
+        let scope = stage.hand().spawner().scope("asks");
+        for _ in 0..10 {
+            let (network, peer) = (stage.env(0).network().clone(), stage.address(1).id);
+            for _ in 0..NARROW.concurrency {
+                let network = network.clone();
+                let asks = async move { network.request(peer, NARROW, Bytes::new(), LONG).await };
+                drop(scope.spawn("asks", asks)); // the scope owns it
+                drop(
+                    stage
+                        .env(0)
+                        .network()
+                        .open(peer, NARROW, Bytes::new(), LONG)
+                        .await,
+                );
+            }
+            stage.wait(LATENCY * 3).await;
+            reconnect(&stage).await;
+        }
+        let mut waited = 0;
+        while let Ok(arrival) = stage.hand().clock().timeout(LATENCY, listener.accept()).await {
+            drop(arrival);
+            waited += 1;
+        }
+        waited
+    });
+    assert_eq!(played.value, NARROW.queue + 2 * NARROW.concurrency);
+}
+
+#[test]
+fn what_an_old_session_left_does_not_widen_the_window_of_the_next() {
+    play(2, |stage| async move {
+        let _others = connect(&stage, 2).await;
+        let narrow = stage.env(1).network().listen(NARROW);
+        let mut listener = narrow.expect("the channel is free");
+        let send = |stage: &Stage| {
+            let peer = stage.address(1).id;
+            stage.env(0).network().send(peer, NARROW, Bytes::new())
+        };
+        let busy = Err(NetworkError::Busy {
+            peer: stage.address(1).id,
+            channel: NARROW.label,
+        });
+        for _ in 0..NARROW.queue {
+            assert_eq!(send(&stage), Ok(()));
+        }
+        assert_eq!(send(&stage), busy);
+        stage.wait(LATENCY * 2).await;
+        reconnect(&stage).await;
+        for _ in 0..NARROW.queue {
+            assert_eq!(send(&stage), Ok(()));
+        }
+        stage.wait(LATENCY * 2).await;
+        for _ in 0..NARROW.queue {
+            assert!(message_within(&stage, &mut listener, LATENCY).await.is_some());
+        }
+        stage.wait(LATENCY * 2).await;
+        assert_eq!(
+            send(&stage),
+            busy,
+            "those that were taken were of the old session"
+        );
+        assert!(message_within(&stage, &mut listener, LATENCY).await.is_some());
+        stage.wait(LATENCY * 2).await;
+        assert_eq!(send(&stage), Ok(()));
+    });
+}
+
+#[test]
+fn nothing_follows_the_end_of_a_stream() {
+    play(2, |stage| async move {
+        let mut listeners = connect(&stage, 2).await;
+        let (mut sender, mut receiver) = stream(&stage, &mut listeners).await;
+        let slow = LinkFault {
+            extra_latency_us: 1_000_000,
+            ..LinkFault::default()
+        };
+        stage.act(link(0, 1, slow)).await;
+        let sent = sender.send(Bytes::from_static(b"late")).await;
+        sent.expect("the stream stands");
+        stage.act(link(0, 1, LinkFault::default())).await;
+        // The reset of the direction overtakes the frame.
+        drop(sender);
+        let reset = Err(NetworkError::Reset {
+            peer: stage.address(0).id,
+        });
+        assert_eq!(receiver.recv().await, reset);
+        stage.wait(Duration::from_secs(2)).await;
+        assert_eq!(receiver.recv().await, reset);
     });
 }
 

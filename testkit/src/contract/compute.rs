@@ -1,11 +1,15 @@
 //! The contract of [`Compute`]. Each clause takes one environment.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
-use env::{Compute, Cost, CostKind, Env, Scope, Spawner};
+use env::sync::oneshot;
+use env::{Clock, Compute, Cost, CostKind, Env, Scope, Spawner};
 
-use super::soon;
+use super::{poll_once, soon};
 
 /// All clauses of the contract of `env::Compute`, as tests.
 #[macro_export]
@@ -16,7 +20,8 @@ macro_rules! compute_contract {
             jobs_beyond_the_queue_wait_their_turn
             a_job_dropped_before_its_start_does_not_run
             tasks_share_the_pool
-            a_charge_changes_nothing_that_a_task_can_see);
+            a_running_job_runs_to_its_end_though_nobody_waits
+            a_charge_changes_nothing_within_its_poll);
     };
 }
 
@@ -92,8 +97,28 @@ pub async fn tasks_share_the_pool<E: Env>(env: E) {
     }
 }
 
-/// Stating a cost is no more than that.
-pub async fn a_charge_changes_nothing_that_a_task_can_see<E: Env>(env: E) {
+/// A job that has started needs nobody: neither to go on nor to end.
+pub async fn a_running_job_runs_to_its_end_though_nobody_waits<E: Env>(env: E) {
+    let (starts, started) = oneshot::channel();
+    let (ends, ended) = oneshot::channel();
+    {
+        let mut job = pin!(env.compute().run(Cost::new(CostKind::Score, 1_000), move || {
+            starts.send(()).expect("the clause waits for the start");
+            ends.send(7).expect("the clause waits for the end");
+        }));
+        drop(poll_once(&mut job).await);
+        soon(&env, "the start of a job", started)
+            .await
+            .expect("the job starts");
+    }
+    assert_eq!(soon(&env, "the end of a job", ended).await, Ok(7));
+}
+
+/// Stating a cost takes effect on what leaves the node, not on what the task sees in the same poll; and it is no error.
+pub async fn a_charge_changes_nothing_within_its_poll<E: Env>(env: E) {
+    env.clock().sleep(Duration::from_millis(1)).await;
+    let mut passed = pin!(env.clock().sleep_until(env.clock().now()));
     env.compute().charge(Cost::new(CostKind::Ed25519Verify, 3));
+    assert_eq!(poll_once(&mut passed).await, Poll::Ready(()));
     assert_eq!(soon(&env, "a job", env.compute().run(COST, || 1)).await, Ok(1));
 }

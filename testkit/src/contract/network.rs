@@ -41,6 +41,7 @@ macro_rules! network_contract {
             a_channel_has_one_listener
             a_message_arrives_whole_and_names_its_sender
             what_is_queued_before_a_connection_arrives
+            a_new_listener_gets_the_first_message
             a_message_arrives_at_most_once
             a_frame_over_the_limit_is_not_sent
             a_full_queue_answers_busy

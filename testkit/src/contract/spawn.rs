@@ -24,6 +24,7 @@ macro_rules! spawn_contract {
             cancel_reaches_the_children_of_children
             cancelling_a_child_leaves_its_parent_alone
             dropping_a_scope_cancels_its_tasks
+            a_cancellation_is_in_force_from_its_call
             dropping_the_wait_for_a_cancellation_leaves_it_in_force
             a_cancelled_scope_drops_what_is_spawned_into_it
             a_child_of_a_cancelled_scope_is_cancelled
@@ -199,6 +200,31 @@ pub async fn dropping_a_scope_cancels_its_tasks<E: Env>(env: E) {
     );
     assert_eq!(live.count(), 0);
     drop(child);
+}
+
+/// The call cancels, not the first poll of what it returns: no task does anything from then on.
+pub async fn a_cancellation_is_in_force_from_its_call<E: Env>(env: E) {
+    let steps = Arc::new(AtomicUsize::new(0));
+    let scope = env.spawner().scope("ticking");
+    for _ in 0..4 {
+        let (clock, steps) = (env.clock().clone(), Arc::clone(&steps));
+        drop(scope.spawn("ticks", async move {
+            loop {
+                steps.fetch_add(1, Ordering::SeqCst);
+                clock.sleep(Duration::from_millis(1)).await;
+            }
+        }));
+    }
+    env.clock().sleep(WATCH).await;
+    let end = scope.cancel();
+    // A poll that was in progress on another thread has ended by then.
+    env.clock().sleep(WATCH).await;
+    let after = steps.load(Ordering::SeqCst);
+    assert!(after > 0, "the tasks have run");
+    env.clock().sleep(WATCH).await;
+    assert_eq!(steps.load(Ordering::SeqCst), after);
+    soon(&env, "a cancellation", end).await;
+    assert_eq!(steps.load(Ordering::SeqCst), after);
 }
 
 /// Nobody has to wait for a cancellation for it to happen.

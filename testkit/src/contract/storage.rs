@@ -50,6 +50,7 @@ macro_rules! storage_contract {
             families_that_are_not_named_are_kept
             a_store_is_open_once
             a_closed_store_can_be_opened_again
+            an_opening_that_is_dropped_leaves_no_lock
             stores_of_one_node_are_separate
             handles_of_an_ended_incarnation_are_closed
             synced_batches_survive_a_restart

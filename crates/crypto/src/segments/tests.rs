@@ -11,7 +11,7 @@ fn key() -> FileKey {
 /// Three segments: two full ones and one of 10 bytes.
 fn sealed() -> (Vec<u8>, Vec<u8>) {
     let plaintext: Vec<u8> = (0..2 * SEGMENT_LENGTH + 10).map(|n| (n % 251) as u8).collect();
-    let sealed = seal(&key(), &plaintext).unwrap();
+    let sealed = seal(key(), &plaintext).unwrap();
     (plaintext, sealed)
 }
 
@@ -46,7 +46,7 @@ fn the_cipher_is_aes_256_gcm_of_nist() {
 
 #[test]
 fn the_layout_is_pinned_down_to_the_nonce() {
-    let sealed = seal(&key(), b"soma").unwrap();
+    let sealed = seal(key(), b"soma").unwrap();
     assert_eq!(
         hex::encode(&sealed),
         "0xa2d3c4c5fa9b35d9af6bd914dc144eae6076a7eecf4f80e29af1681582b123af04000000000000003d3ce61aeaa8d0952cc165d847b1753ff9c373e9"
@@ -75,7 +75,7 @@ fn files_of_every_shape_survive() {
         2 * SEGMENT_LENGTH,
     ] {
         let plaintext = vec![3; length];
-        let sealed = seal(&key(), &plaintext).unwrap();
+        let sealed = seal(key(), &plaintext).unwrap();
         assert_eq!(sealed.len() as u64, sealed_length(length as u64));
         assert_eq!(open(&key(), &sealed), Ok(plaintext));
     }
@@ -172,7 +172,7 @@ fn a_segment_may_be_tried_again() {
 
 #[test]
 fn a_segment_of_the_wrong_length_is_the_callers_mistake() {
-    let mut sealer = Sealer::new(&key(), 5).unwrap();
+    let mut sealer = Sealer::new(key(), 5).unwrap();
     assert_eq!(
         sealer.seal(&mut vec![0; 4]),
         Err(SegmentError::SegmentLength {
@@ -183,7 +183,7 @@ fn a_segment_of_the_wrong_length_is_the_callers_mistake() {
     assert_eq!(sealer.seal(&mut vec![0; 5]), Ok(()));
     assert_eq!(sealer.seal(&mut vec![]), Err(SegmentError::Trailing { found: 0 }));
     assert!(matches!(
-        Sealer::new(&key(), MAX_LENGTH + 1),
+        Sealer::new(key(), MAX_LENGTH + 1),
         Err(SegmentError::TooLong { .. })
     ));
     assert_eq!(format!("{:?}", key()), "FileKey(..)");
@@ -199,7 +199,7 @@ proptest! {
 
     #[test]
     fn opening_undoes_sealing(bytes: [u8; 32], plaintext: Vec<u8>) {
-        let key = FileKey::new(bytes);
-        prop_assert_eq!(open(&key, &seal(&key, &plaintext).unwrap()), Ok(plaintext));
+        let sealed = seal(FileKey::new(bytes), &plaintext).unwrap();
+        prop_assert_eq!(open(&FileKey::new(bytes), &sealed), Ok(plaintext));
     }
 }

@@ -76,57 +76,68 @@ fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause / 512 * u32::from(draw[0])
 }
 
-/// One attempt.
+/// One attempt at each address of the name `to`, until one of them is the peer's.
 async fn dial(shared: &Arc<Shared>, peer: &Arc<Peer>, to: &str) -> Result<(), Fault> {
-    let attempt = async {
-        let broken = |detail: String| Fault::Broken { detail };
-        let endpoint = shared
-            .endpoint()
-            .ok_or_else(|| broken("the node shuts down".into()))?;
-        let address = resolve(&endpoint, to).await?;
-        let tls = shared
-            .identity
-            .client(peer.id)
-            .map_err(|error| broken(error.to_string()))?;
-        let mut config = quinn::ClientConfig::new(Arc::new(tls));
-        config.transport_config(Arc::clone(&shared.transport));
-        // The name is not looked at: the key is the name.
-        let connecting = endpoint
-            .connect_with(config, address, "soma")
-            .map_err(|error| broken(error.to_string()))?;
-        let connection = connecting.await?;
-        // TLS 1.3 completes here before the other side has looked at our key; its hello says that it let us in.
-        let hello = connection.accept_uni().await?;
-        match FrameReader::new(hello).header().await {
-            Ok(Header {
-                kind: Kind::Hello, ..
-            }) => Ok(connection),
-            _ => match connection.close_reason() {
-                Some(reason) => Err(reason.into()),
-                None => Err(broken("no hello".into())),
-            },
+    let endpoint = shared.endpoint().ok_or_else(|| Fault::Broken {
+        detail: "the node shuts down".into(),
+    })?;
+    let limit = shared.limits.handshake;
+    let resolved = tokio::time::timeout(limit, resolve(&endpoint, to)).await;
+    let mut outcome = Err(Fault::Address {
+        detail: "no address of this node's family".into(),
+    });
+    for address in resolved.map_err(|_| Fault::Unreachable)?? {
+        let attempt = tokio::time::timeout(limit, connect(shared, peer, &endpoint, address)).await;
+        outcome = attempt.unwrap_or(Err(Fault::Unreachable));
+        if outcome.is_ok() {
+            break;
         }
-    };
-    let connection = tokio::time::timeout(shared.limits.handshake, attempt)
-        .await
-        .map_err(|_| Fault::Unreachable)??;
-    take_into_use(shared, peer, connection, true);
+    }
+    take_into_use(shared, peer, outcome?, true);
     Ok(())
 }
 
-async fn resolve(endpoint: &Endpoint, address: &str) -> Result<SocketAddr, Fault> {
-    let found = tokio::net::lookup_host(address)
-        .await
-        .map_err(|error| Fault::Address {
-            detail: error.to_string(),
-        })?;
-    let ours = endpoint.local_addr().map_err(|error| Fault::Address {
+async fn connect(
+    shared: &Shared,
+    peer: &Peer,
+    endpoint: &Endpoint,
+    address: SocketAddr,
+) -> Result<Connection, Fault> {
+    let broken = |detail: String| Fault::Broken { detail };
+    let tls = shared
+        .identity
+        .client(peer.id)
+        .map_err(|error| broken(error.to_string()))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    config.transport_config(Arc::clone(&shared.transport));
+    // The name is not looked at: the key is the name.
+    let connecting = endpoint
+        .connect_with(config, address, "soma")
+        .map_err(|error| broken(error.to_string()))?;
+    let connection = connecting.await?;
+    // TLS 1.3 completes here before the other side has looked at our key; its hello says that it let us in.
+    let hello = connection.accept_uni().await?;
+    match FrameReader::new(hello).header().await {
+        Ok(Header {
+            kind: Kind::Hello, ..
+        }) => Ok(connection),
+        _ => match connection.close_reason() {
+            Some(reason) => Err(reason.into()),
+            None => Err(broken("no hello".into())),
+        },
+    }
+}
+
+/// The addresses of a name that this node can send to.
+async fn resolve(endpoint: &Endpoint, name: &str) -> Result<impl Iterator<Item = SocketAddr> + use<>, Fault> {
+    let address = |error: std::io::Error| Fault::Address {
         detail: error.to_string(),
-    })?;
-    let mut fitting = found.filter(|found| found.is_ipv4() == ours.is_ipv4());
-    fitting.next().ok_or_else(|| Fault::Address {
-        detail: "no address of this node's family".into(),
-    })
+    };
+    let found: Vec<_> = tokio::net::lookup_host(name).await.map_err(address)?.collect();
+    let ours = endpoint.local_addr().map_err(address)?;
+    Ok(found
+        .into_iter()
+        .filter(move |found| found.is_ipv4() == ours.is_ipv4()))
 }
 
 /// Takes in whoever dials, is on the list and belongs to the chain.

@@ -20,7 +20,8 @@ use crate::spawn::TaskScope;
 /// How long a connection that lost against another one is kept for what is still in flight on it.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Messages that are written at one go.
+/// Messages that are written at one go, at most: their room in the queue is free once all of them are taken, so no more
+/// wait for the wire than fit into the queue.
 const BATCH: usize = 64;
 
 /// A peer on the list, from `set_peers` to `set_peers`.

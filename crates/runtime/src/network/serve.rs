@@ -105,18 +105,19 @@ async fn read_messages(shared: &Shared, peer: &Peer, reader: &mut FrameReader) -
     if header.kind != Kind::Messages {
         return Err(ReadFault::Malformed.into());
     }
-    let (hub, gate) = gate(shared, peer, header)?;
-    let _carrier = place(&gate.carriers)?;
-    loop {
+    let (mut hub, mut gate) = gate(shared, peer, header)?;
+    let mut _carrier = place(&gate.carriers)?;
+    while reader.begun().await? {
+        // The listener of the messages before may be gone, and another one there.
+        if gate.messages.is_closed() {
+            (hub, gate) = self::gate(shared, peer, header)?;
+            _carrier = place(&gate.carriers)?;
+        }
         // The place is taken before the message is read, so a peer that is not listened to is held back by the
         // transport, and its own queue fills.
-        let place = Arc::clone(&gate.messages)
-            .acquire_owned()
-            .await
-            .map_err(|_| Rejection::Refused)?;
-        if !reader.begun().await? {
-            return Ok(());
-        }
+        let Ok(place) = Arc::clone(&gate.messages).acquire_owned().await else {
+            continue;
+        };
         let body = tokio::time::timeout(shared.limits.stall, reader.frame(hub.channel.max_frame))
             .await
             .map_err(|_| Rejection::Stalled)??
@@ -124,6 +125,7 @@ async fn read_messages(shared: &Shared, peer: &Peer, reader: &mut FrameReader) -
         let arrival = Inbound::Message { from: peer.id, body };
         hub.push(peer.id, &gate, arrival, Some(place));
     }
+    Ok(())
 }
 
 /// Reads the beginning of a request or a stream.

@@ -184,6 +184,10 @@ impl StreamSender for QuicSender {
 
 impl StreamReceiver for QuicReceiver {
     async fn recv(&mut self) -> Result<Option<Bytes>, NetworkError> {
+        // Frames that have arrived may still wait here.
+        if self.end.shared.life.is_over() {
+            return Err(NetworkError::Closed);
+        }
         if let Some(ended) = &self.ended {
             return ended.clone().map(|()| None);
         }

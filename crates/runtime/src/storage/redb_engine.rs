@@ -2,13 +2,20 @@
 //!
 //! redb checks its checksums when it opens a file, not when it reads a page later. So each value carries a checksum
 //! over itself, its key and its family, which every read checks.
+//!
+//! A barrier is a commit of two phases: the pages are on the disk before the byte that points at them changes. So a page
+//! that is damaged later is damage, and not a commit that was cut short, which redb would take back. The byte itself has
+//! no checksum: [`look_ahead`] finds a commit that it hides.
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use env::{Batch, Direction, Entry, Family, KeyRange, Operation};
-use redb::{Database, ReadTransaction, ReadableDatabase, Table, TableDefinition};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use redb::backends::FileBackend;
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, Table, TableDefinition};
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::engine::{Engine, Fault, View};
 use crate::config::StoreLimits;
@@ -54,21 +61,17 @@ impl Engine for Redb {
     const SUFFIX: &'static str = "redb";
 
     fn open(path: &Path, families: &[Family], limits: &StoreLimits) -> Result<Self, Fault> {
-        let mut builder = Database::builder();
-        builder
-            .set_cache_size(limits.cache_bytes)
-            .set_check_integrity_on_open(limits.check_on_open);
-        let database = builder.create(path).map_err(fault)?;
-        let transaction = database.begin_write().map_err(fault)?;
-        for family in families {
-            transaction.open_table(definition(*family)).map_err(fault)?;
-        }
-        transaction.commit().map_err(fault)?;
-        Ok(Self(database))
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false);
+        let file = file.open(path)?;
+        look_ahead(&file)?;
+        let backend = FileBackend::new(file).map_err(fault)?;
+        Self::over(backend, families, limits)
     }
 
     fn apply(&self, batches: &[Batch], synced: bool) -> Result<(), Fault> {
         let mut transaction = self.0.begin_write().map_err(fault)?;
+        transaction.set_two_phase_commit(true);
         let durability = if synced {
             redb::Durability::Immediate
         } else {
@@ -91,6 +94,64 @@ impl Engine for Redb {
     fn view(&self) -> Result<RedbView, Fault> {
         self.0.begin_read().map(RedbView).map_err(fault)
     }
+}
+
+impl Redb {
+    fn over(backend: impl StorageBackend, families: &[Family], limits: &StoreLimits) -> Result<Self, Fault> {
+        let mut builder = Database::builder();
+        builder
+            .set_cache_size(limits.cache_bytes)
+            .set_check_integrity_on_open(limits.check_on_open);
+        let database = builder.create_with_backend(backend).map_err(fault)?;
+        let mut transaction = database.begin_write().map_err(fault)?;
+        transaction.set_two_phase_commit(true);
+        for family in families {
+            transaction.open_table(definition(*family)).map_err(fault)?;
+        }
+        transaction.commit().map_err(fault)?;
+        Ok(Self(database))
+    }
+}
+
+/// Makes redb look at the newer one of the two commits in the file, when the file points at the older one.
+///
+/// A crash in the middle of a commit leaves such a file, and so does damage of the byte that points. Without the mark of
+/// two phases, redb takes the newer commit if all of its pages hold, and the older one if not: both are right after a
+/// crash, and after damage of that one byte the pages hold.
+fn look_ahead(mut file: &File) -> Result<(), Fault> {
+    // Where these stand in redb's format, which is the same in all files of its third version.
+    const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
+    const FLAGS: usize = MAGIC.len();
+    const SECOND_IS_PRESENT: u8 = 1;
+    const TWO_PHASES: u8 = 4;
+    const SLOTS: usize = 64;
+    const SLOT: usize = 128;
+    const NUMBER: usize = 104;
+    const SUM: usize = 112;
+    // Whoever has the store open may be writing here.
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(Fault::Locked),
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    let mut head = Vec::with_capacity(SLOTS + 2 * SLOT);
+    file.take((SLOTS + 2 * SLOT) as u64).read_to_end(&mut head)?;
+    if head.len() == SLOTS + 2 * SLOT && head.starts_with(MAGIC) {
+        let (first, second) = head[SLOTS..].split_at(SLOT);
+        let (present, other) = if head[FLAGS] & SECOND_IS_PRESENT == 0 {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        let holds = |slot: &[u8]| xxh3_128(&slot[..SUM]).to_le_bytes() == slot[SUM..];
+        let number = |slot: &[u8]| u64::from_le_bytes(std::array::from_fn(|n| slot[NUMBER + n]));
+        if holds(present) && holds(other) && number(other) > number(present) {
+            file.seek(SeekFrom::Start(FLAGS as u64))?;
+            file.write_all(&[head[FLAGS] & !TWO_PHASES])?;
+            file.sync_data()?;
+        }
+    }
+    Ok(file.unlock()?)
 }
 
 fn family_of(operation: &Operation) -> Family {
@@ -176,5 +237,124 @@ fn fault(error: impl Into<redb::Error>) -> Fault {
         }
         // Whatever else it finds amiss, a table that is not there or not as it was made included, it finds in the file.
         error => Fault::Corrupt(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+    use std::sync::{Arc, Mutex, MutexGuard};
+
+    use super::*;
+
+    const FAMILY: Family = Family::new("family");
+
+    /// A disk that forgets what was not synced when its power goes.
+    #[derive(Clone, Debug, Default)]
+    struct Disk(Arc<Mutex<Platter>>);
+
+    #[derive(Debug, Default)]
+    struct Platter {
+        cached: Vec<u8>,
+        durable: Vec<u8>,
+        syncs: usize,
+    }
+
+    impl Disk {
+        fn platter(&self) -> MutexGuard<'_, Platter> {
+            self.0.lock().expect("nothing panics under it")
+        }
+
+        fn syncs(&self) -> usize {
+            self.platter().syncs
+        }
+
+        /// What is there when the power comes back.
+        fn after_a_power_cut(&self) -> Self {
+            let durable = self.platter().durable.clone();
+            Self(Arc::new(Mutex::new(Platter {
+                cached: durable.clone(),
+                durable,
+                syncs: 0,
+            })))
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> Result<u64, Error> {
+            Ok(self.platter().cached.len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+            let offset = offset as usize;
+            out.copy_from_slice(&self.platter().cached[offset..offset + out.len()]);
+            Ok(())
+        }
+
+        fn set_len(&self, length: u64) -> Result<(), Error> {
+            self.platter().cached.resize(length as usize, 0);
+            Ok(())
+        }
+
+        fn sync_data(&self) -> Result<(), Error> {
+            let platter = &mut *self.platter();
+            platter.durable.clone_from(&platter.cached);
+            platter.syncs += 1;
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
+            let offset = offset as usize;
+            self.platter().cached[offset..offset + data.len()].copy_from_slice(data);
+            Ok(())
+        }
+    }
+
+    fn opened(disk: &Disk) -> Redb {
+        Redb::over(disk.clone(), &[FAMILY], &StoreLimits::default()).expect("the store opens")
+    }
+
+    fn batch(number: u8) -> Batch {
+        let mut batch = Batch::default();
+        batch.put(FAMILY, vec![number], vec![number; 300]);
+        batch
+    }
+
+    fn held(store: &Redb) -> Vec<u8> {
+        let view = store.view().expect("the store reads");
+        let entries = view.scan(FAMILY, &KeyRange::ALL, Direction::Forward, usize::MAX);
+        let entries = entries.expect("the store reads");
+        entries.iter().map(|(key, _)| key[0]).collect()
+    }
+
+    #[test]
+    fn a_barrier_is_on_the_disk_before_it_answers_and_a_buffered_group_does_not_wait_for_it() {
+        let disk = Disk::default();
+        let store = opened(&disk);
+        let mut safe = 0;
+        for (number, synced) in (0..).zip([false, true, false, false, true, true, false, true]) {
+            let before = disk.syncs();
+            store.apply(&[batch(number)], synced).expect("a write");
+            assert_eq!(disk.syncs() > before, synced, "batch {number}");
+            if synced {
+                safe = number + 1;
+            }
+            let left = held(&opened(&disk.after_a_power_cut()));
+            assert_eq!(left, (0..safe).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_group_costs_as_many_syncs_as_one_batch() {
+        let disk = Disk::default();
+        let store = opened(&disk);
+        let syncs_of = |batches: &[Batch]| {
+            let before = disk.syncs();
+            store.apply(batches, true).expect("a write");
+            disk.syncs() - before
+        };
+        let one = syncs_of(&[batch(0)]);
+        let many: Vec<_> = (1..50).map(batch).collect();
+        assert_eq!(syncs_of(&many), one);
     }
 }

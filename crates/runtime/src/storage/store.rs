@@ -168,9 +168,9 @@ impl<E: Engine> Open<E> {
             | Operation::DeleteRange { family, .. }) = operation;
             self.know(*family)?;
         }
-        if batch.bytes() > MAX_BATCH {
+        if batch.size() > MAX_BATCH {
             return Err(StorageError::TooLarge {
-                bytes: batch.bytes(),
+                bytes: batch.size(),
                 limit: MAX_BATCH,
             });
         }

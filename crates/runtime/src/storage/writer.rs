@@ -157,7 +157,7 @@ impl Queue {
             let mut synced = false;
             for waiting in group {
                 synced |= waiting.durability == Durability::Synced;
-                unsynced += waiting.batch.bytes();
+                unsynced += waiting.batch.size();
                 batches.push(waiting.batch);
                 answers.push(waiting.answer);
             }

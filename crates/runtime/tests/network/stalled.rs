@@ -13,15 +13,55 @@ use crate::scene::{QUIET, SERVED, Scene, on_scene};
 /// The window that quinn gives the sender of one stream when nobody says otherwise, rounded up.
 const RAW_WINDOW: usize = 2 << 20;
 
-/// Messages that are taken from the queue for the wire at one go.
-const BATCH: usize = 64;
-
 const BIG: usize = 60_000;
 
 fn body(number: usize) -> Bytes {
     let mut body = vec![0x5a; BIG];
     body[..8].copy_from_slice(&(number as u64).to_be_bytes());
     body.into()
+}
+
+/// Sends messages to the raw node until nothing takes them any more. Answers how many were taken.
+async fn fill(scene: &Scene, channel: Channel, body: impl Fn(usize) -> Bytes) -> usize {
+    let peer = scene.raw.identity.id;
+    let (network, clock) = (scene.node.env.network(), scene.node.env.clock());
+    let busy = NetworkError::Busy {
+        peer,
+        channel: channel.label,
+    };
+    // Those in the queue, and as many that have been taken from it to be written.
+    let most = RAW_WINDOW / BIG + 2 * channel.queue as usize + 2;
+    let mut taken = 0;
+    // A queue that stays full for as long as anything takes is full.
+    let mut full_since = clock.now();
+    while clock.now() - full_since < WATCH * 2 {
+        match network.send(peer, channel, body(taken)) {
+            Ok(()) => {
+                taken += 1;
+                full_since = clock.now();
+                assert!(taken <= most, "{taken} messages wait");
+            }
+            Err(error) => {
+                assert_eq!(error, busy);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    taken
+}
+
+#[test]
+fn a_queue_of_one_large_message_is_not_taken_from_ahead() {
+    let channel = Channel { queue: 1, ..QUIET };
+    on_scene(
+        |_| {},
+        async |scene| {
+            let _connection = scene.connect().await;
+            // At hand, so that the queue is filled as fast as it is emptied.
+            let ready = body(0);
+            fill(scene, channel, |_| ready.clone()).await;
+        },
+    );
 }
 
 #[test]
@@ -32,27 +72,7 @@ fn messages_to_a_peer_that_reads_nothing_are_turned_away_and_those_taken_arrive(
             let connection = scene.connect().await;
             let peer = scene.raw.identity.id;
             let network = scene.node.env.network();
-            let busy = NetworkError::Busy {
-                peer,
-                channel: QUIET.label,
-            };
-            let most = RAW_WINDOW / BIG + 2 * BATCH + QUIET.queue as usize + 2;
-            let mut taken = 0;
-            // A queue that stays full for as long as anything takes is full.
-            let mut full_since = scene.node.env.clock().now();
-            while scene.node.env.clock().now() - full_since < WATCH * 2 {
-                match network.send(peer, QUIET, body(taken)) {
-                    Ok(()) => {
-                        taken += 1;
-                        full_since = scene.node.env.clock().now();
-                        assert!(taken <= most, "{taken} messages wait");
-                    }
-                    Err(error) => {
-                        assert_eq!(error, busy);
-                        tokio::task::yield_now().await;
-                    }
-                }
-            }
+            let taken = fill(scene, QUIET, body).await;
             assert!(taken >= QUIET.queue as usize);
             // The other peers, and the other channels of this one, have queues of their own.
             scene.serves(&connection).await;

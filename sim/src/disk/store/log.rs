@@ -132,7 +132,7 @@ impl Store {
         let Queued { batch, trick, .. } = self.queue.pop_front().expect("a batch is on its way");
         self.queued_bytes -= batch.bytes() as u64;
         let before = self.replaced.len();
-        let mut bytes = batch.bytes() as u64;
+        let mut bytes = batch.size() as u64;
         let phantom = matches!(trick, Trick::Phantom);
         let mut put = None;
         for operation in batch.into_operations() {

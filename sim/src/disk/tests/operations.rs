@@ -240,6 +240,22 @@ fn the_log_is_bounded_without_any_barrier() {
 }
 
 #[test]
+fn batches_without_bytes_are_written_back_too() {
+    let mut bench = Bench::new(Profile {
+        writeback_bytes: 1_000,
+        ..STEADY
+    });
+    for _ in 0..1_000 {
+        let mut batch = Batch::default();
+        batch.delete_range(A, KeyRange::ALL);
+        bench.write(batch, Durability::Buffered).unwrap();
+    }
+    bench.words();
+    let loss = bench.crash(Survivors::Nothing);
+    assert!((1..100).contains(&loss.unsynced), "{loss:?}");
+}
+
+#[test]
 fn a_barrier_empties_the_log() {
     let mut bench = Bench::new(STEADY);
     bench.put("x", "1", Durability::Buffered).unwrap();

@@ -50,6 +50,19 @@ pub async fn what_is_queued_before_a_connection_arrives<E: Env>(members: [Member
     }
 }
 
+/// A listener gets what is sent after it has begun to listen, also when another one has just let go of the channel.
+pub async fn a_new_listener_gets_the_first_message<E: Env>(members: [Member<E>; 3]) {
+    connect(&members).await;
+    let [a, b, _] = &members;
+    for number in 0..20 {
+        let mut listener = listen(b, CHANNEL);
+        let sent = a.env.network().send(b.address.id, CHANNEL, body(number, 100));
+        assert_eq!(sent, Ok(()));
+        let (_, arrived) = accept_message(&b.env, &mut listener).await;
+        assert_eq!(arrived, body(number, 100));
+    }
+}
+
 /// No message is delivered twice, and on a sound link each that was queued is delivered.
 pub async fn a_message_arrives_at_most_once<E: Env>(members: [Member<E>; 3]) {
     const COUNT: u32 = 500;

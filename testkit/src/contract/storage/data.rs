@@ -211,7 +211,7 @@ pub async fn a_batch_over_the_limit_changes_nothing<M: Machine>(machine: M) {
     let store = open(&machine).await;
     let mut batch = put(b"key", b"value");
     batch.put(ONE, &b"large"[..], vec![0; MAX_BATCH]);
-    let bytes = batch.bytes();
+    let bytes = batch.size();
     let answer = store.write(batch, Durability::Synced).await;
     assert_eq!(
         answer,

@@ -1,8 +1,12 @@
 //! What opening and closing mean.
 
-use env::{Batch, Direction, Durability, Env, KeyRange, Reader, Storage, StorageError, Store};
+use std::pin::pin;
+use std::time::Duration;
+
+use env::{Batch, Clock, Direction, Durability, Env, KeyRange, Reader, Storage, StorageError, Store};
 
 use super::{Machine, ONE, OTHER, all, get, open, put};
+use crate::contract::{poll_once, soon};
 
 /// Reads and writes of a family outside the list are refused, and a batch that names one changes nothing.
 pub async fn a_family_that_was_not_named_cannot_be_reached<M: Machine>(machine: M) {
@@ -96,6 +100,30 @@ pub async fn a_closed_store_can_be_opened_again<M: Machine>(machine: M) {
             .write(put(&[round], b"value"), Durability::Synced)
             .await
             .expect("a write");
+    }
+}
+
+/// Who stops waiting for a store has not got it, and stands in nobody's way for long.
+pub async fn an_opening_that_is_dropped_leaves_no_lock<M: Machine>(machine: M) {
+    let env = machine.env();
+    for _ in 0..10 {
+        {
+            let mut opening = pin!(env.storage().open("store", &[ONE, OTHER]));
+            // Some are open by now and others under way.
+            drop(poll_once(&mut opening).await);
+        }
+        let again = async {
+            loop {
+                match env.storage().open("store", &[ONE, OTHER]).await {
+                    Err(StorageError::Locked { .. }) => env.clock().sleep(Duration::from_millis(1)).await,
+                    opened => return opened,
+                }
+            }
+        };
+        let store = soon(&env, "a store that nobody has open", again)
+            .await
+            .expect("the store opens");
+        assert_eq!(all(&store, ONE).await, []);
     }
 }
 
