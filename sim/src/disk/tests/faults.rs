@@ -481,7 +481,8 @@ fn a_disk_is_struck_once_a_fault_has_taken_something() {
     let buffered = |bench: &mut Bench| drop(bench.put("x", "2", Buffered));
     let synced = |bench: &mut Bench| drop(bench.put("x", "2", Synced));
     let opened = |bench: &mut Bench| drop(bench.reopen());
-    let cases: [(DiskFault, fn(&mut Bench), bool); 10] = [
+    type Deed = fn(&mut Bench);
+    let cases: [(DiskFault, Deed, bool); 10] = [
         (DiskFault::Rot { ppm }, buffered, false),
         (DiskFault::Rot { ppm }, read, true),
         (DiskFault::Misdirected { ppm }, read, false),
