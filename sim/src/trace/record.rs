@@ -159,8 +159,8 @@ kinds! {
     Heal = "heal", "step", "value", L1;
     /// A node died.
     Crash = "crash", "", "", L1;
-    /// A node started.
-    Restart = "restart", "incarnation", "", L1;
+    /// A node started, and how many times it has by now.
+    Restart = "restart", "starts", "", L1;
     /// What a crash took from a node's stores: writes that were not safe, and how many of those stayed.
     DiskLoss = "disk_loss", "lost", "kept", L1;
     /// An oracle spoke: 0 is all is well.

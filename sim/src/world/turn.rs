@@ -13,7 +13,7 @@ use crate::trace::Kind;
 /// What happens next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// An incarnation of a node polls its tasks.
+    /// An incarnation of a node polls a task.
     Turn(NodeIndex, u32),
     /// The plan's step with this number.
     Step(usize),

@@ -1,6 +1,9 @@
 //! What is done with traces: replay, diff, bisect, view, export.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
+use sim::trace::Kind;
 
 use super::place::Place;
 
@@ -203,4 +206,26 @@ fn a_trace_is_shown_as_a_page_and_exported() {
     let before = place.read("a/seed-3.simtrace");
     place.ends(2, "view a/seed-3.simtrace -o a/seed-3.simtrace");
     assert_eq!(place.read("a/seed-3.simtrace"), before);
+}
+
+#[test]
+fn every_kind_of_event_that_a_trace_can_have_is_in_some_trace() {
+    let place = Place::new();
+    let mut missing: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    for seed in 1..40 {
+        place.ends(
+            0,
+            &format!("--seed {seed} --scenario small.toml --trace L3 --out a"),
+        );
+        for line in place
+            .ends(0, &format!("export a/seed-{seed}.simtrace --ndjson"))
+            .json()
+        {
+            missing.remove(line["kind"].as_str().expect("every event has a kind"));
+        }
+        if missing.is_empty() {
+            break;
+        }
+    }
+    assert!(missing.is_empty(), "nothing records {missing:?}");
 }
