@@ -92,12 +92,17 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let made: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::create_dir_all(path)?;
     for folder in made {
-        match folder.parent() {
-            Some(above) if above != Path::new("") => File::open(above)?.sync_all()?,
-            _ => File::open(".")?.sync_all()?,
-        }
+        sync_above(folder)?;
     }
+    // The incarnation that made the folder may have been killed before this. A folder above that we may not read is
+    // none that it was made in.
+    drop(sync_above(path));
     Ok(())
+}
+
+fn sync_above(folder: &Path) -> io::Result<()> {
+    let above = folder.parent().filter(|above| *above != Path::new(""));
+    File::open(above.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl<E: Engine> Disk<E> {
