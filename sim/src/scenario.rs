@@ -142,8 +142,9 @@ const MAX_FAULTS: u64 = 100_000;
 const MAX_COST_NS: u64 = 1_000_000_000_000;
 
 /// The scenarios that need no file: name, text.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("swarm", include_str!("../../config/sim/swarm.toml")),
+    ("brief", include_str!("../../config/sim/brief.toml")),
     ("calm", include_str!("../../config/sim/calm.toml")),
     ("wan", include_str!("../../config/sim/wan.toml")),
 ];

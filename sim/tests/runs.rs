@@ -2,10 +2,11 @@
 //! promise.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 use sim::Seed;
-use sim::disk::{DiskFault, Survivors};
+use sim::disk::{DiskFault, FaultKind, Survivors};
 use sim::kernel::{Kernel, Madsim, Plain};
 use sim::load;
 use sim::oracle::{Class, Fact, Oracle, Violation};
@@ -191,6 +192,64 @@ fn a_member_that_makes_two_blocks_of_a_round_is_found_out() {
 fn a_member_that_forgets_what_it_made_is_found_out() {
     assert_eq!(after_lies(1, true), None);
     assert_eq!(after_lies(1, false), Some((Class::Safety, "nothing_forgotten")));
+}
+
+/// Keeps what it is told of damage: `+` and the node, or `-` and the node that was spared.
+#[derive(Clone, Default)]
+struct Damage(Arc<Mutex<Vec<String>>>);
+
+impl Oracle for Damage {
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        let mut facts = self.0.lock().expect("one thread runs");
+        match fact {
+            Fact::Damaged { node, .. } => facts.push(format!("+{node}")),
+            Fact::Spared { node } => facts.push(format!("-{node}")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: VirtualTime) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_node_is_spared_when_no_fault_of_its_disk_has_struck() {
+    let scenario = Scenario {
+        nodes: 4,
+        fault_ms: 5_000,
+        heal_ms: 1_000,
+        faults: Vec::new(),
+        ..Scenario::built_in("swarm").expect("it is built in")
+    };
+    let lie = |at_ms, node| {
+        let fault = DiskFault::LyingSync;
+        Step::new(at_ms, Action::Disk { node, fault })
+    };
+    let clear = |node| {
+        let kind = FaultKind::LyingSync;
+        Step::new(3_000, Action::DiskClear { node, kind })
+    };
+    let crash = Action::Crash {
+        node: 0,
+        survivors: Survivors::Nothing,
+    };
+    // A node that is down uses no disk. The others go on.
+    let steps = vec![
+        Step::new(1_000, crash),
+        lie(2_000, 0),
+        lie(2_000, 1),
+        clear(0),
+        clear(1),
+        lie(4_000, 0),
+        Step::new(5_000, Action::HealAll),
+    ];
+    let damage = Damage::default();
+    let oracles: Vec<Box<dyn Oracle>> = vec![Box::new(damage.clone())];
+    watched::<Madsim>(&scenario, Seed::new(1), Plan { steps }, oracles);
+    let facts = damage.0.lock().expect("the run is over").join(" ");
+    assert_eq!(facts, "+0 +1 -0 +0 -0");
 }
 
 #[test]

@@ -78,7 +78,6 @@ impl Config {
                 "network.backoff",
                 network.backoff.0.is_zero() || network.backoff.0 > network.backoff.1,
             ),
-            ("store.queued_bytes", self.store.queued_bytes == 0),
             ("store.unsynced_bytes", self.store.unsynced_bytes == 0),
         ] {
             if value {
@@ -148,9 +147,6 @@ impl Default for NetworkLimits {
 /// Bounds of one store.
 #[derive(Clone, Debug)]
 pub struct StoreLimits {
-    /// Bytes of batches that may wait to be written. A call of `write` beyond it blocks its thread until the disk has
-    /// caught up: the call takes the batch's place in the order, so it can neither wait nor give the batch back.
-    pub queued_bytes: usize,
     /// Bytes of batches after which a barrier is made though nobody asked for one.
     pub unsynced_bytes: usize,
     /// Bytes of pages that are kept in memory.
@@ -163,7 +159,6 @@ pub struct StoreLimits {
 impl Default for StoreLimits {
     fn default() -> Self {
         Self {
-            queued_bytes: 256 << 20,
             unsynced_bytes: 64 << 20,
             cache_bytes: 256 << 20,
             check_on_open: true,
@@ -205,7 +200,7 @@ mod tests {
     #[test]
     fn a_bound_that_no_node_can_run_with_is_named() {
         type Spoil = fn(&mut Config);
-        let table: [(&str, Spoil); 15] = [
+        let table: [(&str, Spoil); 14] = [
             ("compute_queue", |config| config.compute_queue = usize::MAX),
             ("network.streams", |config| config.network.streams = 0),
             ("network.stream_window", |config| config.network.stream_window = 0),
@@ -233,7 +228,6 @@ mod tests {
             ("network.backoff", |config| {
                 config.network.backoff.0 = Duration::MAX
             }),
-            ("store.queued_bytes", |config| config.store.queued_bytes = 0),
             ("store.unsynced_bytes", |config| config.store.unsynced_bytes = 0),
         ];
         for (name, spoil) in table {

@@ -2,10 +2,11 @@
 //!
 //! [`Runtime`] implements [`env::Env`] on tokio, QUIC, an embedded store, the randomness of the operating system and a
 //! pool of threads. Not here: blobs over HTTP (crate `blobs`), any protocol of the network, reading of configuration
-//! files.
+//! files. Unix only: a new file is there after a crash once its folder is synced, for which other systems have no call.
 //!
 //! Invariants:
-//! - Each queue has a bound: of the channel, of the configuration, or of a constant beside it.
+//! - Each queue has a bound: of the channel, of the configuration, or of a constant beside it. Only the writes of a store
+//!   queue for as long as somebody calls: a call takes a place in the order, and its future is what waits.
 //! - No byte from a peer or from the disk panics: it becomes a typed error, or is dropped and counted.
 //! - After [`Runtime::shutdown`] every handle answers `Closed`, and no task, connection or file of it is left.
 //!

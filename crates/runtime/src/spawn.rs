@@ -292,6 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the race is between threads")]
     fn a_task_that_a_scope_knows_of_is_waited_for() {
         let tokio = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -11,13 +11,13 @@
 //! | a buffered batch | is in the memory of this process until a barrier | is in the log, as the system writes it back |
 //! | a killed process keeps | the batches up to the last barrier | every batch that was applied |
 //! | lost power keeps | the batches up to the last barrier | those, and what the system had written behind them |
-//! | a barrier costs | one sync of the changed pages | one sync of the end of the log |
+//! | a barrier costs | a sync of the changed pages, and one of the byte that points at them | a sync of the end of the log, and one of the number that it goes to |
 //! | checksums | of pages when the file is opened, of each value when it is read | of each block when it is read |
 //!
-//! When power is lost, a disk may have written the end of RocksDB's log out of order. A record that is cut short at the
-//! very end is dropped, for it was never answered. Damage before that could as well be rot of what a barrier covered,
-//! and nothing on the disk tells them apart; so the store says `Corrupt`, and the node gets its state from its peers,
-//! which is safer for a validator than to forget what it has signed.
+//! A crash may leave a commit or the end of a log that is not whole. It was never answered, and is dropped. The same
+//! damage to what a barrier has covered is told apart from it, and is `Corrupt`: redb syncs the pages of a barrier before
+//! it points at them, and RocksDB's store keeps the number of the last change that a barrier covers. The node then gets
+//! its state from its peers, which is safer for a validator than to forget what it has signed.
 //!
 //! Modules in reading order: `engine` (what an engine is), `writer` (the queue and its thread), `store` (handles),
 //! `redb_engine`, `rocks_engine`.
@@ -92,12 +92,17 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let made: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::create_dir_all(path)?;
     for folder in made {
-        match folder.parent() {
-            Some(above) if above != Path::new("") => File::open(above)?.sync_all()?,
-            _ => File::open(".")?.sync_all()?,
-        }
+        sync_above(folder)?;
     }
+    // The incarnation that made the folder may have been killed before this. A folder above that we may not read is
+    // none that it was made in.
+    drop(sync_above(path));
     Ok(())
+}
+
+fn sync_above(folder: &Path) -> io::Result<()> {
+    let above = folder.parent().filter(|above| *above != Path::new(""));
+    File::open(above.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl<E: Engine> Disk<E> {

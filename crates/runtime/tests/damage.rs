@@ -374,7 +374,6 @@ mod rocksdb {
                 copy_all(folder.path(), damaged.path());
                 let file = damaged.path().join(name);
                 match left {
-                    None if kind.ends_with("CURRENT") => continue, // Without it there is no store, and a new one is made.
                     None => std::fs::remove_file(&file).expect("the file is there"),
                     Some(left) => cut(&file, left),
                 }

@@ -533,6 +533,28 @@ fn what_an_old_session_left_does_not_widen_the_window_of_the_next() {
 }
 
 #[test]
+fn dropping_a_listener_leaves_the_streams_of_later_sessions() {
+    play(2, |stage| async move {
+        let mut listeners = connect(&stage, 2).await;
+        let narrow = stage.env(1).network().listen(NARROW);
+        let narrow = narrow.expect("the channel is free");
+        let network = stage.env(0).network();
+        let waits = network
+            .open(stage.address(1).id, NARROW, Bytes::new(), LONG)
+            .await;
+        stage.wait(LATENCY * 2).await;
+        reconnect(&stage).await;
+        // The first stream of its session, as the one that waits is of the session before.
+        let (mut sender, mut receiver) = stream(&stage, &mut listeners).await;
+        drop((narrow, waits));
+        stage.wait(LATENCY * 2).await;
+        let sent = sender.send(Bytes::from_static(b"frame")).await;
+        sent.expect("the stream stands");
+        assert_eq!(receiver.recv().await, Ok(Some(Bytes::from_static(b"frame"))));
+    });
+}
+
+#[test]
 fn nothing_follows_the_end_of_a_stream() {
     play(2, |stage| async move {
         let mut listeners = connect(&stage, 2).await;

@@ -1,9 +1,13 @@
 //! RocksDB: a log and sorted tables, a column family per family.
 //!
-//! RocksDB checks the checksum of each block it reads. Its log is read with tolerance for an incomplete tail only: a
-//! record that a crash cut short was never answered, and damage anywhere else is reported.
+//! RocksDB checks the checksum of each block it reads. Its log is read up to the first record that is not whole, and
+//! nothing in the log tells a record that a crash cut short, which was never answered, from one that was damaged later.
+//! So the number of the last change that a barrier covers stands in a file of its own, and a log that ends before it is
+//! corrupt. The list of files has the same weakness, so the families stand there too.
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
 use std::mem::ManuallyDrop;
 use std::ops::Bound;
 use std::path::Path;
@@ -15,12 +19,74 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, ErrorKind,
     IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::engine::{Engine, Fault, View};
 use crate::config::StoreLimits;
 
 /// A store in one RocksDB folder.
-pub struct Rocks(Arc<DB>);
+pub struct Rocks {
+    database: Arc<DB>,
+    barrier: Barrier,
+}
+
+/// The file that says what the store must hold at least, synced behind each barrier.
+struct Barrier {
+    file: File,
+    /// The families that have been made, one to a line.
+    families: String,
+}
+
+impl Barrier {
+    /// The barrier of the store in `folder`, and the number of the last change that it covers.
+    fn open(folder: &Path) -> Result<(Self, u64), Fault> {
+        std::fs::create_dir_all(folder)?;
+        let is_new = !folder.join("CURRENT").exists();
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(is_new).truncate(false);
+        let mut file = file
+            .open(folder.join("BARRIER"))
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Fault::Corrupt("the file of the barrier is gone".into()),
+                _ => error.into(),
+            })?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        match Self::parse(&bytes) {
+            Some((number, _)) if is_new && number > 0 => {
+                Err(Fault::Corrupt("the file `CURRENT` is gone".into()))
+            }
+            Some((number, families)) => Ok((Self { file, families }, number)),
+            // A crash has left the beginning of a store.
+            None if is_new => {
+                let families = String::new();
+                let barrier = Self { file, families };
+                barrier.note(0)?;
+                File::open(folder)?.sync_all()?;
+                Ok((barrier, 0))
+            }
+            None => Err(Fault::Corrupt("the checksum of the barrier does not hold".into())),
+        }
+    }
+
+    /// A checksum, the number, the families.
+    fn parse(bytes: &[u8]) -> Option<(u64, String)> {
+        let (sum, rest) = bytes.split_first_chunk()?;
+        let (number, families) = rest.split_first_chunk()?;
+        let families = String::from_utf8(families.to_vec()).ok()?;
+        (*sum == xxh3_64(rest).to_le_bytes()).then_some((u64::from_le_bytes(*number), families))
+    }
+
+    /// A barrier has been made behind change `number`.
+    fn note(&self, number: u64) -> Result<(), Fault> {
+        let rest = [&number.to_le_bytes(), self.families.as_bytes()].concat();
+        let bytes = [&xxh3_64(&rest).to_le_bytes(), &rest[..]].concat();
+        let mut file = &self.file;
+        file.rewind()?;
+        file.write_all(&bytes)?;
+        Ok(file.sync_data()?)
+    }
+}
 
 impl Engine for Rocks {
     type View = RocksView;
@@ -28,24 +94,7 @@ impl Engine for Rocks {
     const SUFFIX: &'static str = "rocksdb";
 
     fn open(path: &Path, families: &[Family], limits: &StoreLimits) -> Result<Self, Fault> {
-        let options = options(limits);
-        // RocksDB opens only with every family that is there.
-        let mut names: Vec<String> = families.iter().map(|family| family.name().to_owned()).collect();
-        if path.join("CURRENT").exists() {
-            names.extend(DB::list_cf(&options, path).map_err(fault)?);
-        } else {
-            names.push("default".to_owned());
-        }
-        names.sort_unstable();
-        names.dedup();
-        let families = names
-            .into_iter()
-            .map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
-        let database = DB::open_cf_descriptors(&options, path, families).map_err(fault)?;
-        if limits.check_on_open {
-            check(&database)?;
-        }
-        Ok(Self(Arc::new(database)))
+        Self::open_with(&options(limits), path, families, limits)
     }
 
     fn apply(&self, batches: &[Batch], synced: bool) -> Result<(), Fault> {
@@ -78,20 +127,22 @@ impl Engine for Rocks {
                 }
             }
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(synced);
-        let bare = group.is_empty();
-        self.0.write_opt(group, &options).map_err(fault)?;
-        // A group without changes writes no record, so it needs a barrier of its own.
-        if synced && bare {
-            self.0.flush_wal(true).map_err(fault)
-        } else {
-            Ok(())
+        if !group.is_empty() {
+            let mut options = WriteOptions::default();
+            options.set_sync(synced);
+            self.database.write_opt(group, &options).map_err(fault)?;
+        } else if synced {
+            // There is no record to sync, so what is before it is.
+            self.database.flush_wal(true).map_err(fault)?;
         }
+        if synced {
+            self.barrier.note(self.database.latest_sequence_number())?;
+        }
+        Ok(())
     }
 
     fn view(&self) -> Result<RocksView, Fault> {
-        let database = Arc::clone(&self.0);
+        let database = Arc::clone(&self.database);
         // SAFETY: the snapshot borrows the database, which lives on the heap and is kept alive by the `Arc` beside it;
         // `RocksView` drops the snapshot first and hands out no reference to it.
         let snapshot = unsafe { std::mem::transmute::<Snapshot<'_>, Snapshot<'static>>(database.snapshot()) };
@@ -103,13 +154,59 @@ impl Engine for Rocks {
 }
 
 impl Rocks {
+    fn open_with(
+        options: &Options,
+        path: &Path,
+        families: &[Family],
+        limits: &StoreLimits,
+    ) -> Result<Self, Fault> {
+        let (mut barrier, covered) = Barrier::open(path)?;
+        // RocksDB opens only with every family that is there.
+        let mut names: Vec<String> = families.iter().map(|family| family.name().to_owned()).collect();
+        if path.join("CURRENT").exists() {
+            let present = DB::list_cf(options, path).map_err(fault)?;
+            // A list of files that is damaged at its end opens as one that was not written further.
+            if let Some(lost) = barrier
+                .families
+                .lines()
+                .find(|name| !present.iter().any(|one| one == name))
+            {
+                return Err(Fault::Corrupt(format!("the family `{lost}` is gone")));
+            }
+            names.extend(present);
+        } else {
+            names.push("default".to_owned());
+        }
+        names.sort_unstable();
+        names.dedup();
+        let families = names
+            .iter()
+            .map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
+        let database = DB::open_cf_descriptors(options, path, families).map_err(fault)?;
+        let found = database.latest_sequence_number();
+        if found < covered {
+            return Err(Fault::Corrupt(format!(
+                "the log ends at change {found}, and a barrier covers {covered}"
+            )));
+        }
+        if limits.check_on_open {
+            check(&database)?;
+        }
+        barrier.families = names.join("\n");
+        barrier.note(covered)?;
+        Ok(Self {
+            database: Arc::new(database),
+            barrier,
+        })
+    }
+
     fn family(&self, family: Family) -> Result<&rocksdb::ColumnFamily, Fault> {
-        handle(&self.0, family)
+        handle(&self.database, family)
     }
 
     /// The largest key of a family.
     fn last(&self, family: Family) -> Result<Bytes, Fault> {
-        let mut iterator = self.0.iterator_cf(self.family(family)?, IteratorMode::End);
+        let mut iterator = self.database.iterator_cf(self.family(family)?, IteratorMode::End);
         let last = iterator.next().transpose().map_err(fault)?;
         Ok(last.map(|(key, _)| Bytes::from(key)).unwrap_or_default())
     }
@@ -139,7 +236,9 @@ fn options(limits: &StoreLimits) -> Options {
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_atomic_flush(true);
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+    // A log that the list of files names and that is not there is damage of the list.
+    options.set_track_and_verify_wals_in_manifest(true);
     options.set_paranoid_checks(true);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_block_based_table_factory(&table);
@@ -238,5 +337,44 @@ fn fault(error: rocksdb::Error) -> Fault {
         // A file that the store's own list names is not there.
         ErrorKind::IOError if is(&["No such file", "truncated"]) => Fault::Corrupt(detail),
         _ => Fault::Io(detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::statistics::Ticker;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const FAMILY: Family = Family::new("family");
+
+    fn batch(number: u8) -> Batch {
+        let mut batch = Batch::default();
+        batch.put(FAMILY, vec![number], vec![number; 300]);
+        batch
+    }
+
+    #[test]
+    fn a_group_is_synced_once_if_it_has_to_be_and_the_barrier_is_noted() {
+        let folder = TempDir::new().expect("a folder");
+        let limits = StoreLimits::default();
+        let mut options = options(&limits);
+        options.enable_statistics();
+        let store = Rocks::open_with(&options, folder.path(), &[FAMILY], &limits).expect("the store opens");
+        let noted = || Barrier::open(folder.path()).expect("the barrier reads").1;
+        let write = |batches: &[Batch], synced| {
+            let before = options.get_ticker_count(Ticker::WalFileSynced);
+            store.apply(batches, synced).expect("a write");
+            options.get_ticker_count(Ticker::WalFileSynced) - before
+        };
+        assert_eq!(write(&[batch(0)], false), 0);
+        assert_eq!(noted(), 0);
+        assert_eq!(write(&[batch(1), batch(2)], true), 1);
+        assert_eq!(noted(), 3);
+        assert_eq!(write(&[batch(3)], false), 0);
+        assert_eq!(noted(), 3);
+        assert_eq!(write(&[Batch::default()], true), 1);
+        assert_eq!(noted(), 4);
     }
 }

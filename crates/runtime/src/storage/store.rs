@@ -76,7 +76,7 @@ pub(super) fn open<E: Engine>(
             next: 0,
             alive: BTreeMap::new(),
         }),
-        queue: Queue::new(folder.limits.queued_bytes),
+        queue: Queue::default(),
         slot: Arc::clone(slot),
         folder: Arc::clone(folder),
         name,

@@ -1,4 +1,7 @@
 //! The queue of a store and the thread that empties it: one commit, and at most one barrier, for all that waits.
+//!
+//! A call of `write` takes its batch's place in the order, so it can neither wait nor give the batch back: it queues
+//! without a bound, and a caller that waits for its answers keeps the queue short.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,19 +13,16 @@ use tokio::sync::oneshot;
 use super::engine::Fault;
 
 /// Batches in the order of their calls.
+#[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
     /// Something is queued, or the queue is closed.
     work: Condvar,
-    /// Something was taken.
-    room: Condvar,
-    limit: usize,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
-    bytes: usize,
     closed: bool,
     failed: bool,
 }
@@ -35,7 +35,7 @@ struct Waiting {
     answer: oneshot::Sender<Result<(), StorageError>>,
 }
 
-/// What a batch costs while it waits, beside its bytes.
+/// What a batch adds to its group, beside its bytes.
 const OVERHEAD: usize = 256;
 
 impl Waiting {
@@ -45,22 +45,12 @@ impl Waiting {
 }
 
 impl Queue {
-    /// A queue of at most `limit` bytes, or of one batch that is larger.
-    pub(super) fn new(limit: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            room: Condvar::new(),
-            limit,
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock, and the state is sound between any two statements.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next place in the order. Blocks the thread while the queue is full.
+    /// Takes the next place in the order.
     pub(super) fn push(
         &self,
         store: &str,
@@ -74,21 +64,14 @@ impl Queue {
             answer,
         };
         let mut state = self.lock();
-        loop {
-            if state.closed {
-                return Err(StorageError::Closed);
-            }
-            if state.failed {
-                return Err(StorageError::Failed {
-                    store: store.to_owned(),
-                });
-            }
-            if state.bytes == 0 || state.bytes + waiting.cost() <= self.limit {
-                break;
-            }
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return Err(StorageError::Closed);
         }
-        state.bytes += waiting.cost();
+        if state.failed {
+            return Err(StorageError::Failed {
+                store: store.to_owned(),
+            });
+        }
         state.waiting.push_back(waiting);
         drop(state);
         self.work.notify_one();
@@ -99,7 +82,6 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
-        self.room.notify_all();
     }
 
     /// Everything that waits, up to the size of the largest batch; `None` when the queue is closed and empty.
@@ -118,11 +100,9 @@ impl Queue {
             if !group.is_empty() && bytes > MAX_BATCH {
                 break;
             }
-            state.bytes -= next.cost();
             group.extend(state.waiting.pop_front());
         }
         drop(state);
-        self.room.notify_all();
         Some(group)
     }
 
@@ -131,10 +111,8 @@ impl Queue {
         let waiting = {
             let mut state = self.lock();
             state.failed = true;
-            state.bytes = 0;
             std::mem::take(&mut state.waiting)
         };
-        self.room.notify_all();
         for waiting in waiting {
             // Whoever dropped its future does not want to know.
             drop(waiting.answer.send(Err(StorageError::Failed {
@@ -173,6 +151,46 @@ impl Queue {
             for answer in answers {
                 drop(answer.send(outcome.clone()));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use env::Family;
+
+    use super::*;
+
+    #[test]
+    fn a_call_takes_its_place_at_once_and_groups_follow_the_order_of_the_calls() {
+        // The batches share these bytes, so all of them together cost as much memory as one.
+        let large = Bytes::from(vec![7; MAX_BATCH / 2]);
+        let batch = |number: u8| {
+            let value = if number % 3 == 2 {
+                Bytes::new()
+            } else {
+                large.clone()
+            };
+            let mut batch = Batch::default();
+            batch.put(Family::new("family"), vec![number], value);
+            batch
+        };
+        let queue = Queue::default();
+        let answers: Vec<_> = (0..30)
+            .map(|number| queue.push("store", batch(number), Durability::Synced))
+            .collect();
+        queue.close();
+        let written = Mutex::new(Vec::new());
+        queue.run("store", usize::MAX, |group, synced| {
+            assert!(synced && group.iter().map(Batch::bytes).sum::<usize>() <= MAX_BATCH);
+            written.lock().expect("one thread").extend_from_slice(group);
+            Ok(())
+        });
+        let expected: Vec<_> = (0..30).map(batch).collect();
+        assert!(*written.lock().expect("one thread") == expected, "another order");
+        for answer in answers {
+            assert_eq!(answer.expect("the queue is open").try_recv(), Ok(Ok(())));
         }
     }
 }

@@ -475,6 +475,39 @@ fn two_nodes_can_swap_their_disks() {
 }
 
 #[test]
+fn a_disk_is_struck_once_a_fault_has_taken_something() {
+    let ppm = 1_000_000;
+    let read = |bench: &mut Bench| drop(bench.get("x"));
+    let buffered = |bench: &mut Bench| drop(bench.put("x", "2", Buffered));
+    let synced = |bench: &mut Bench| drop(bench.put("x", "2", Synced));
+    let opened = |bench: &mut Bench| drop(bench.reopen());
+    type Deed = fn(&mut Bench);
+    let cases: [(DiskFault, Deed, bool); 10] = [
+        (DiskFault::Rot { ppm }, buffered, false),
+        (DiskFault::Rot { ppm }, read, true),
+        (DiskFault::Misdirected { ppm }, read, false),
+        (DiskFault::Misdirected { ppm }, buffered, true),
+        (DiskFault::Phantom { ppm }, read, false),
+        (DiskFault::Phantom { ppm }, buffered, true),
+        (DiskFault::LyingSync, buffered, false),
+        (DiskFault::LyingSync, synced, true),
+        (DiskFault::CorruptOpen, opened, false),
+        (DiskFault::FlippedRead { ppm }, read, false),
+    ];
+    for (fault, deed, expected) in cases {
+        let mut bench = bench();
+        bench.disk.apply(fault);
+        assert!(!bench.disk.is_struck(), "{fault:?}");
+        deed(&mut bench);
+        bench.disk.clear(fault.kind());
+        assert_eq!(bench.disk.is_struck(), expected, "{fault:?}");
+    }
+    let mut bench = bench();
+    bench.disk.apply(DiskFault::Wipe);
+    assert!(bench.disk.is_struck());
+}
+
+#[test]
 fn the_faults_of_a_disk_are_listed_and_named() {
     let mut bench = bench();
     bench.disk.apply(DiskFault::Hang);
