@@ -227,6 +227,8 @@ impl<E: Env, S: Scheme> Member<E, S> {
         let Some((block, digest)) = self.rounds.check(&bytes) else {
             return Ok(());
         };
+        // A write that failed may be there and not be safe: nobody hears of the block before it is.
+        self.store.write(Batch::default(), Durability::Synced).await?;
         env::event!(
             self.env,
             "recovered",

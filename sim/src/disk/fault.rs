@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// What [`DiskFault::Slow`] adds to one latency at most. The end of an operation is set when it begins, so without this a
+/// fault would outlive the heal by minutes.
+const MOST_SLOWER_NS: u64 = 5_000_000_000;
+
 /// One thing that is wrong with a disk, as data of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum DiskFault {
-    /// Every latency is this many hundredths of the drawn one.
+    /// Every latency is this many hundredths of the drawn one, and at most five seconds longer: what takes longer is a
+    /// stall, which has an end of its own.
     Slow {
         /// 100 changes nothing.
         percent: u32,
@@ -239,7 +244,10 @@ impl Faults {
 
     pub(super) fn slowed(&self, ns: u64) -> u64 {
         match self.0.get(&FaultKind::Slow) {
-            Some(DiskFault::Slow { percent }) => ns.saturating_mul(u64::from(*percent)) / 100,
+            Some(DiskFault::Slow { percent }) => {
+                let slowed = ns.saturating_mul(u64::from(*percent)) / 100;
+                slowed.min(ns.saturating_add(MOST_SLOWER_NS))
+            }
             _ => ns,
         }
     }

@@ -50,6 +50,15 @@ fn a_slow_disk_takes_as_many_times_longer() {
 }
 
 #[test]
+fn a_slow_disk_takes_no_more_than_five_seconds_longer() {
+    let mut bench = bench();
+    bench.disk.apply(DiskFault::Slow { percent: u32::MAX });
+    let now = bench.now;
+    let slowest = bench.disk.write(now, bench.id, Batch::default(), Synced).at_ns - now;
+    assert_eq!(slowest, 5_000_000_000 + 1_000);
+}
+
+#[test]
 fn a_throttled_disk_takes_longer_by_the_byte() {
     let mut bench = bench();
     bench.disk.apply(DiskFault::Throttle {
