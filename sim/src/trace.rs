@@ -4,7 +4,7 @@
 //!
 //! - Writing: [`Recorder`] takes every [`Record`], `chain` hashes it, `writer` puts those that are kept into `block`s.
 //! - Reading: [`Trace`] opens a file of which it believes nothing.
-//! - Using: [`first_divergence`] and [`diff`] say where two runs part, [`causal_slice`] what led to an event; [`view`],
+//! - Using: [`first_divergence`] and [`diff`] say where two runs part, [`causal_slice`] what led to an event; [`view()`],
 //!   [`ndjson`], [`perfetto`] and [`text`] show events.
 //!
 //! Equal run hashes mean equal runs, at any [`Level`]: what is recorded must not depend on what is kept.

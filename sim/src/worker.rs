@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`Run`] is what a run sees; [`WorkerReport`] is how it ended; [`run`], [`run_many`] and
 //! [`run_watched`] fork;
-//! [`check`] and [`check_many`] run seeds twice under a [`Perturbation`]; [`fix_layout`] gives every worker the same addresses.
+//! [`check()`] and [`check_many`] run seeds twice under a [`Perturbation`]; [`fix_layout`] gives every worker the same addresses.
 
 mod backtrace;
 mod board;

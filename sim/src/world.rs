@@ -1,7 +1,7 @@
 //! The world: every node, everything that is going to happen, and the loop that makes it happen.
 //!
 //! All state lies behind one lock that is never held while a task is polled or dropped. Waking a task under the lock is
-//! fine: wakers only push into [`Woken`], which has a lock of its own.
+//! fine: wakers only push into `Woken`, which has a lock of its own.
 
 mod node;
 mod pump;

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How much is measured.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Turns of each side; the best of them counts for the rate, the median for the latency.
+    /// Turns of each side, whose medians count.
     #[arg(long, default_value_t = 7)]
     turns: usize,
     /// Requests per turn, one after the other.
