@@ -7,6 +7,7 @@ use types::{AuthorityIndex, BlockRef, Mono, Round};
 
 use crate::machine::{Action, Event, Now, Refused, Status};
 use crate::members::{Members, Signer, Suite};
+use crate::messages::LatestAnswer;
 use crate::restore::Restored;
 use crate::rules::{Pace, Rules};
 
@@ -74,6 +75,12 @@ impl<S: Suite> Core<S> {
 
     /// A block in memory, its parents in full.
     pub fn frame(&self, block: &BlockRef) -> Option<Bytes> {
+        todo!()
+    }
+
+    /// The answer to [`Request::Latest`](crate::Request::Latest) of the member `of`; `None` while this one is recovering
+    /// itself.
+    pub fn latest(&self, of: AuthorityIndex) -> Option<LatestAnswer<S>> {
         todo!()
     }
 

@@ -7,6 +7,7 @@ pub mod members;
 pub mod messages;
 pub mod restore;
 pub mod rules;
+pub mod serve;
 pub mod set;
 mod wire;
 
