@@ -70,7 +70,7 @@ impl AuthoritySet {
     /// The authorities, ascending.
     pub fn iter(&self) -> impl Iterator<Item = AuthorityIndex> + '_ {
         (0u16..).zip(self.0).flat_map(|(index, word)| {
-            std::iter::successors(Some(word), |word| Some(word & (word - 1)))
+            std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)))
                 .take_while(|word| *word != 0)
                 .map(move |word| {
                     let bit = u16::try_from(word.trailing_zeros()).expect("a word has 64 bits");
