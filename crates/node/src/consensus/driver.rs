@@ -35,8 +35,10 @@ use crate::consensus::run::{Consuming, Feed, Stop};
 use crate::consensus::setup::{Directory, Setup};
 use crate::consensus::store::{EpochStore, Unreadable, block_name, put};
 
-/// Things of one kind that are taken in one turn.
-const TURN: usize = 64;
+/// Blocks that are taken in one turn.
+const BLOCKS_AT_ONCE: usize = 64;
+/// Payloads that are taken in one turn.
+const SUBMISSIONS: usize = 1_024;
 /// Checked blocks that wait for the machine.
 const RECEIVED: usize = 256;
 /// Answers that wait for the machine.
@@ -232,7 +234,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                 Some((id, answer)) = self.answers.recv(), if is_fed => {
                     self.handle(Event::Answer { ask: id, answer })?;
                 }
-                Some(submission) = port.submissions.recv(), if is_fed => self.on_submission(submission)?,
+                Some(submission) = port.submissions.recv(), if is_fed => self.on_submission(submission),
                 Some((from, block)) = self.received.recv(), if is_fed => {
                     self.handle(Event::Block { from, block })?;
                 }
@@ -268,12 +270,18 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
 
     /// Takes what else is ready, so that a write carries the records of many blocks.
     fn take_more(&mut self) -> Result<(), Stop> {
-        for _ in 0..TURN {
+        for _ in 0..SUBMISSIONS {
             if !self.is_fed() {
-                return Ok(());
+                break;
             }
-            if let Ok(submission) = self.setup.port.submissions.try_recv() {
-                self.on_submission(submission)?;
+            match self.setup.port.submissions.try_recv() {
+                Ok(submission) => self.on_submission(submission),
+                Err(_) => break,
+            }
+        }
+        for _ in 0..BLOCKS_AT_ONCE {
+            if !self.is_fed() {
+                break;
             }
             match self.received.try_recv() {
                 Ok((from, block)) => self.handle(Event::Block { from, block })?,
@@ -283,16 +291,17 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         Ok(())
     }
 
-    fn on_submission(&mut self, submission: Submission) -> Result<(), Stop> {
+    fn on_submission(&mut self, submission: Submission) {
         let metrics = &self.setup.port.metrics;
         let result = self.core.submit(submission.payload);
         match result {
             Ok(()) => metrics.payloads_queued.one(),
             Err(_) => metrics.payloads_refused.one(),
         }
-        // Whoever does not wait for the answer does not get it.
-        let _unheard = submission.result.send(result);
-        Ok(())
+        if let Some(wanted) = submission.result {
+            // Whoever does not wait for the answer any more does not get it.
+            let _unheard = wanted.send(result);
+        }
     }
 
     fn on_tick(&mut self) -> Result<(), Stop> {
