@@ -1,7 +1,6 @@
 //! Who takes part in an epoch, and by what keys.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use crypto::{BlsScheme, Ed25519Scheme, Scheme};
 use types::{AuthorityIndex, Committee, Epoch, VotingPower};
@@ -53,7 +52,6 @@ pub struct Member<S: Suite> {
 pub struct Members<S: Suite> {
     epoch: Epoch,
     members: Vec<Member<S>>,
-    suite: PhantomData<S>,
 }
 
 /// Why members are none.
@@ -87,11 +85,7 @@ impl<S: Suite> Members<S> {
         if power != u64::from(VotingPower::TOTAL.get()) {
             return Err(MembersError::Power { found: power });
         }
-        Ok(Self {
-            epoch,
-            members,
-            suite: PhantomData,
-        })
+        Ok(Self { epoch, members })
     }
 
     /// The epoch.
