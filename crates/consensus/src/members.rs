@@ -8,7 +8,7 @@ use types::{AuthorityIndex, Committee, Epoch, VotingPower};
 use crate::set::AuthoritySet;
 
 /// The signature schemes of a consensus. There is one in production; the simulator has cheaper ones.
-pub trait Suite: Copy + fmt::Debug + Default + Send + Sync + 'static {
+pub trait Suite: Copy + fmt::Debug + Default + Eq + Send + Sync + 'static {
     /// Signs blocks.
     type Block: Scheme;
     /// Signs shares of the beacon: one signature for each key and message, so that a signer has nothing to choose.
@@ -25,7 +25,7 @@ pub type BeaconShare<S> = <<S as Suite>::Beacon as Scheme>::Signature;
 pub type BeaconKey<S> = <<S as Suite>::Beacon as Scheme>::PublicKey;
 
 /// Ed25519 for blocks, BLS12-381 for the beacon.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Production;
 
 impl Suite for Production {

@@ -16,10 +16,11 @@ use bytes::{BufMut, Bytes};
 use crypto::{Digest, FixedBytes};
 use types::block::MAX_PARENTS;
 use types::{
-    AuthorityIndex, BlockDigest, BlockRef, CommitDigest, CommitIndex, CommitRef, Epoch, Round, UnixMillis,
+    AuthorityIndex, BlockDigest, BlockRef, CommitDigest, CommitIndex, CommitRef, Epoch, Round, Slot,
+    UnixMillis,
 };
 
-use crate::block::{BlockError, Parents, Payloads, SignedBlock};
+use crate::block::{BlockError, Parents, Payloads, SignedBlock, check_parents, check_place};
 use crate::members::{BeaconShare, BlockSignature, Members, Suite};
 use crate::rules::Rules;
 use crate::set::AuthoritySet;
@@ -136,7 +137,8 @@ pub(crate) fn encode<S: Suite>(block: &SignedBlock<S>) -> Bytes {
     Bytes::from(out)
 }
 
-/// Reads a block whose fields may not fit each other yet.
+/// Reads a block whose fields fit each other, the rules and the members. Each is checked as soon as it is read, so that
+/// nothing is parsed or hashed for a block that fails before.
 pub(crate) fn decode<S: Suite>(
     frame: &Bytes,
     rules: &Rules,
@@ -150,11 +152,7 @@ pub(crate) fn decode<S: Suite>(
     let epoch = Epoch::new(u64::from_le_bytes(take(&mut rest)?));
     let round = Round::new(u32::from_le_bytes(take(&mut rest)?));
     let author = u16::from_le_bytes(take(&mut rest)?);
-    let unknown = BlockError::UnknownAuthor {
-        author,
-        members: members.size(),
-    };
-    let author = AuthorityIndex::new(author).ok_or(unknown)?;
+    let author = check_place(epoch, round, author, rules, members)?;
     let timestamp = UnixMillis::new(u64::from_le_bytes(take(&mut rest)?));
     let digest = if form == COMPACT {
         take(&mut rest)?
@@ -171,7 +169,11 @@ pub(crate) fn decode<S: Suite>(
     } else {
         None
     };
-    let beacon = if take_flag(&mut rest)? {
+    let has_beacon = take_flag(&mut rest)?;
+    if has_beacon != rules.has_beacon(round) {
+        return Err(BlockError::Beacon(round));
+    }
+    let beacon = if has_beacon {
         let share = take_slice(&mut rest, BeaconShare::<S>::LENGTH)?;
         let share = BeaconShare::<S>::from_slice(share)
             .map_err(|_| BlockError::Malformed("bytes that are no share of the beacon"))?;
@@ -179,19 +181,15 @@ pub(crate) fn decode<S: Suite>(
     } else {
         None
     };
-    let previous = if form == COMPACT {
-        Some(take_set(&mut rest)?)
+    let parents = if form == COMPACT {
+        Parents::Compact {
+            previous: take_set(&mut rest)?,
+            others: take_references(&mut rest)?,
+        }
     } else {
-        None
+        Parents::Full(take_references(&mut rest)?)
     };
-    let names = take_references(&mut rest)?;
-    let parents = match previous {
-        Some(previous) => Parents::Compact {
-            previous,
-            others: names,
-        },
-        None => Parents::Full(names),
-    };
+    check_parents(&parents, Slot { round, author }, members)?;
     let count = u32::from_le_bytes(take(&mut rest)?);
     let payloads = Payloads::parse(frame.slice_ref(rest), count, rules)?;
     let payloads_digest = payloads.digest();
