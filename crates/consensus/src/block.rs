@@ -519,6 +519,7 @@ const fn bad_parent(parent: AuthorityIndex, round: Round, why: &'static str) -> 
 }
 
 /// What an own block is made from.
+#[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub round: Round,
     pub timestamp: UnixMillis,
