@@ -334,6 +334,12 @@ impl<S: Suite> SignedBlock<S> {
         &self.frame
     }
 
+    /// Its bytes, laid out again: what the fuzz targets compare with those that it came in.
+    #[cfg(fuzzing)]
+    pub fn laid_out(&self) -> Bytes {
+        wire::encode(self)
+    }
+
     /// Makes and signs a block with these parents, the own one first and the others ascending by author.
     /// `plain` are the authors whose parent of the round before need not be named: no other block of theirs is known.
     pub(crate) fn make(draft: Draft, plain: &AuthoritySet, rules: &Rules, signer: &Signer<S>) -> Self {

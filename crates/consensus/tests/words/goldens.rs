@@ -32,10 +32,10 @@ fn every_message_is_the_golden_one() {
         most: 2,
     };
     let now = [
-        row("Block::Compact", &frame(COMPACT, PLAIN)),
-        row("Block::CompactBeacon", &frame(COMPACT, BEACON)),
-        row("Block::Full", &frame(FULL, PLAIN)),
-        row("Block::FullBeacon", &frame(FULL, BEACON)),
+        row("BlockFrame::Compact", &frame(COMPACT, PLAIN)),
+        row("BlockFrame::CompactBeacon", &frame(COMPACT, BEACON)),
+        row("BlockFrame::Full", &frame(FULL, PLAIN)),
+        row("BlockFrame::FullBeacon", &frame(FULL, BEACON)),
         row("BlocksAnswer", &frames(&[block(0), block(1)])),
         row("CommitsAnswer", &types::encode(&commits_answer(commits, votes))),
         row("LatestAnswer", &types::encode(&latest_answer())),
