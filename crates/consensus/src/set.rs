@@ -72,11 +72,11 @@ impl AuthoritySet {
         (0u16..).zip(self.0).flat_map(|(index, mut word)| {
             std::iter::from_fn(move || {
                 let bit = u16::try_from(word.trailing_zeros()).expect("a word has 64 bits");
-                word &= word.checked_sub(1)?;
-                Some(
+                (word != 0).then(|| {
+                    word &= word - 1;
                     AuthorityIndex::new(index * 64 + bit)
-                        .expect("a set has as many places as there are indices"),
-                )
+                        .expect("a set has as many places as there are indices")
+                })
             })
         })
     }
