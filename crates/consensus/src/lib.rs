@@ -13,6 +13,7 @@ pub mod messages;
 pub mod restore;
 pub mod rules;
 pub mod schedule;
+pub mod serve;
 pub mod set;
 mod wire;
 

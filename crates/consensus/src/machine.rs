@@ -106,7 +106,9 @@ pub enum Action<S: Suite> {
     /// for. Nothing more is committed.
     Forked {
         /// The last commit of this member.
-        commit: CommitRef,
+        own: CommitRef,
+        /// The commit that a quorum votes for, of the same index or the next.
+        proven: CommitRef,
     },
     /// A quorum has voted for the last commit of the epoch. The machine makes no more blocks and goes on answering.
     Closed,

@@ -190,18 +190,18 @@ impl<S: Suite> Core<S> {
         let Some((commit, from)) = self.catch_up.proven.front() else {
             return false;
         };
-        let (leader, digest, from) = (commit.leader, commit.digest(), *from);
+        let (leader, proven, from) = (commit.leader, commit.reference(), *from);
         if !self.dag.contains(&leader) {
             return false;
         }
         if !self.committer.jump(&leader, &mut self.schedule) {
-            self.fork(from);
+            self.fork(from, proven);
             return false;
         }
         self.forget_proven();
         self.commit(&leader, now);
-        if self.chain.last.digest != digest {
-            self.fork(from);
+        if self.chain.last != proven {
+            self.fork(from, proven);
         }
         true
     }
@@ -215,13 +215,14 @@ impl<S: Suite> Core<S> {
 
     /// A quorum has voted for other commits than this member makes: more members are faulty than any rule allows for. The
     /// machine stops where it is; an operator has to look.
-    fn fork(&mut self, from: AuthorityIndex) {
+    fn fork(&mut self, from: AuthorityIndex, proven: CommitRef) {
         self.catch_up.clear();
         self.last = Some(self.chain.last.index);
         self.is_closed = true;
         self.blame(from, Fault::Fork);
         self.actions.push(Action::Forked {
-            commit: self.chain.last,
+            own: self.chain.last,
+            proven,
         });
     }
 }
