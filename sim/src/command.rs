@@ -16,7 +16,7 @@ use anyhow::Result;
 use sim::recipe::{Build, Recipe};
 use sim::scenario::BUILT_IN;
 use sim::wan::Table;
-use sim::{Seed, doctor};
+use sim::{Seed, doctor, load};
 
 pub use arguments::Arguments;
 use arguments::Command;
@@ -51,6 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             for (name, text) in BUILT_IN {
                 let summary = text.lines().next().unwrap_or_default().trim_start_matches("# ");
                 writeln!(out, "{name:8} {summary}")?;
+            }
+            for (name, summary) in load::strategies().iter() {
+                writeln!(out, "strategy {name:10} {summary}")?;
             }
             let table = Table::ten_regions();
             let floor = |hops| table.floor(50, hops, 67).as_millis();
