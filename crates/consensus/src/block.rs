@@ -6,14 +6,14 @@
 //! see [`crate::dag`].
 
 use bytes::Bytes;
-use crypto::{Digest, Hasher, Scheme, SignatureError, Signed, Verified};
-use types::block::{MAX_PARENTS, block_message};
+use crypto::{Digest, FixedBytes, Hasher, Scheme, SignatureError, Signed, Verified};
+use types::block::{MAX_BEACON_BYTES, MAX_PARENTS, block_message};
 use types::{
     AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, ChainId, CommitRef, Epoch, Round,
-    SignedHeader, UnixMillis,
+    SignedHeader, Slot, UnixMillis,
 };
 
-use crate::members::{BeaconShare, BlockSignature, Members, Signer, Suite, is_quorum};
+use crate::members::{BeaconShare, BlockSignature, Member, Members, Signer, Suite, is_quorum};
 use crate::rules::Rules;
 use crate::set::AuthoritySet;
 use crate::wire;
@@ -170,7 +170,7 @@ pub enum BlockError {
     /// A block of round 0, which nobody signs, or of the last round that the number has room for.
     #[error("round {0} has no signed blocks")]
     Round(Round),
-    /// A parent that is not allowed.
+    /// A parent that is not allowed: no member's, not of an earlier round, a second one of its author, or out of order.
     #[error("parent {parent} of round {round} {why}")]
     Parent {
         /// Whose block the parent is.
@@ -180,7 +180,7 @@ pub enum BlockError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The author's own block is not among the parents.
+    /// The author's own block is not among the parents; in full, it is not the first.
     #[error("the author's own block before is not a parent")]
     NoOwnParent,
     /// Too few parents in the round before.
@@ -189,7 +189,7 @@ pub enum BlockError {
         /// Their power.
         found: u32,
     },
-    /// A share of the beacon where there is none, or none where there is one.
+    /// A share of the beacon in a round that has none, or none in a round that has one.
     #[error("round {0} and a share of the beacon do not go together")]
     Beacon(Round),
     /// Too many payloads.
@@ -250,26 +250,58 @@ impl<S: Suite> SignedBlock<S> {
     /// The block in these bytes, all of which it takes.
     ///
     /// # Errors
-    /// [`BlockError`], but for signatures.
+    /// [`BlockError`], but for signatures. What is cheap to find wrong is found first.
     pub fn decode(frame: &Bytes, rules: &Rules, members: &Members<S>) -> Result<Self, BlockError> {
-        let block = wire::decode(frame, rules, members)?;
-        block.check(rules, members)?;
-        Ok(block)
+        wire::decode(frame, rules, members)
     }
 
     /// Checks both signatures.
     ///
     /// # Errors
     /// [`BlockError::Signature`], [`BlockError::Share`].
+    ///
+    /// # Panics
+    /// When `members` are not those that it was decoded with.
     pub fn verify(self, members: &Members<S>) -> Result<Verified<Self>, BlockError> {
-        let member = members
+        let key = &self.member(members).block_key;
+        let block = Verified::by_key::<S::Block>(self, key).map_err(BlockError::Signature)?;
+        block.check_share(members)?;
+        Ok(block)
+    }
+
+    /// Checks many at once; the answer for each stands at its place. A block whose signature is false falls alone.
+    ///
+    /// # Panics
+    /// As [`verify`](Self::verify).
+    pub fn verify_all(blocks: Vec<Self>, members: &Members<S>) -> Vec<Result<Verified<Self>, BlockError>> {
+        let keyed = blocks.into_iter().map(|block| {
+            let key = block.member(members).block_key.clone();
+            (block, key)
+        });
+        Verified::by_keys::<S::Block>(keyed.collect())
+            .into_iter()
+            .map(|block| {
+                let block = block.map_err(BlockError::Signature)?;
+                block.check_share(members)?;
+                Ok(block)
+            })
+            .collect()
+    }
+
+    fn member<'a>(&self, members: &'a Members<S>) -> &'a Member<S> {
+        members
             .get(self.reference.author)
-            .expect("a decoded block is a member's");
-        if let Some(share) = &self.beacon {
-            let message = beacon_message(self.chain, self.epoch, self.reference.round);
-            <S::Beacon as Scheme>::verify(&member.beacon_key, &message, share).map_err(BlockError::Share)?;
-        }
-        Verified::by_key::<S::Block>(self, &member.block_key).map_err(BlockError::Signature)
+            .expect("a decoded block is a member's")
+    }
+
+    /// Costs twenty times as much as the block's own signature, so it comes second.
+    fn check_share(&self, members: &Members<S>) -> Result<(), BlockError> {
+        let Some(share) = &self.beacon else {
+            return Ok(());
+        };
+        let message = beacon_message(self.chain, self.epoch, self.reference.round);
+        <S::Beacon as Scheme>::verify(&self.member(members).beacon_key, &message, share)
+            .map_err(BlockError::Share)
     }
 
     /// Its name, as its author signed it.
@@ -300,6 +332,12 @@ impl<S: Suite> SignedBlock<S> {
     /// The bytes that it was decoded from.
     pub const fn frame(&self) -> &Bytes {
         &self.frame
+    }
+
+    /// Its bytes, laid out again: what the fuzz targets compare with those that it came in.
+    #[cfg(fuzzing)]
+    pub fn laid_out(&self) -> Bytes {
+        wire::encode(self)
     }
 
     /// Makes and signs a block with these parents, the own one first and the others ascending by author.
@@ -366,6 +404,14 @@ impl<S: Suite> SignedBlock<S> {
         self.wire_header().digest(parents)
     }
 
+    /// Its frame with these parents in full.
+    pub(crate) fn frame_in_full(&self, parents: Vec<BlockRef>) -> Bytes {
+        wire::encode(&Self {
+            parents: Parents::Full(parents),
+            ..self.clone()
+        })
+    }
+
     pub(crate) fn wire_header(&self) -> wire::Header<'_> {
         wire::Header {
             epoch: self.epoch,
@@ -380,6 +426,7 @@ impl<S: Suite> SignedBlock<S> {
 
     /// Its header with its signature, for proofs; `parents` in full.
     pub(crate) fn signed_header(&self, parents: &[BlockRef]) -> SignedHeader<S::Block> {
+        const { assert!(<BeaconShare<S> as FixedBytes>::LENGTH <= MAX_BEACON_BYTES) };
         let beacon = self.beacon.as_ref().map(|share| {
             Bounded::new(share.as_ref().to_vec()).expect("a share of the beacon is within its bound")
         });
@@ -398,69 +445,87 @@ impl<S: Suite> SignedBlock<S> {
             signature: self.signature.clone(),
         }
     }
+}
 
-    /// What can be checked without knowing any other block.
-    fn check(&self, rules: &Rules, members: &Members<S>) -> Result<(), BlockError> {
-        let (round, author) = (self.reference.round, self.reference.author);
-        if self.epoch != rules.epoch {
-            return Err(BlockError::WrongEpoch {
-                expected: rules.epoch,
-                found: self.epoch,
-            });
-        }
-        if members.get(author).is_none() {
-            return Err(BlockError::UnknownAuthor {
-                author: author.get(),
-                members: members.size(),
-            });
-        }
-        if round == Round::ZERO || round == Round::MAX {
-            return Err(BlockError::Round(round));
-        }
-        if self.beacon.is_some() != rules.has_beacon(round) {
-            return Err(BlockError::Beacon(round));
-        }
-        let (mut before, names) = match &self.parents {
-            Parents::Full(names) => (AuthoritySet::EMPTY, names),
-            Parents::Compact { previous, others } => (*previous, others),
-        };
-        if let Some(parent) = before.iter().find(|parent| members.get(*parent).is_none()) {
-            return Err(bad_parent(parent, Round::new(round.get() - 1), "is no member's"));
-        }
-        let mut all = before;
-        for (position, parent) in names.iter().enumerate() {
-            let bad = |why| bad_parent(parent.author, parent.round, why);
-            if members.get(parent.author).is_none() {
-                return Err(bad("is no member's"));
-            }
-            if parent.round >= round {
-                return Err(bad("is not of an earlier round"));
-            }
-            if !all.insert(parent.author) {
-                return Err(bad("is the second of its author"));
-            }
-            // In full, the own one comes first.
-            let ordered = match (&self.parents, position) {
-                (Parents::Full(_), 0) => parent.author == author,
-                (Parents::Full(_), 1) | (Parents::Compact { .. }, 0) => true,
-                _ => names[position - 1].author < parent.author,
-            };
-            if !ordered {
-                return Err(bad("is out of order"));
-            }
-            if parent.round.next() == Some(round) {
-                before.insert(parent.author);
-            }
-        }
-        if !all.contains(author) {
-            return Err(BlockError::NoOwnParent);
-        }
-        let found = members.weight(&before);
-        if !is_quorum(found) {
-            return Err(BlockError::NoQuorum { found });
-        }
-        Ok(())
+/// Whether a member signs blocks of this epoch and round.
+pub(crate) fn check_place<S: Suite>(
+    epoch: Epoch,
+    round: Round,
+    author: u16,
+    rules: &Rules,
+    members: &Members<S>,
+) -> Result<AuthorityIndex, BlockError> {
+    if epoch != rules.epoch {
+        return Err(BlockError::WrongEpoch {
+            expected: rules.epoch,
+            found: epoch,
+        });
     }
+    if round == Round::ZERO || round == Round::MAX {
+        return Err(BlockError::Round(round));
+    }
+    AuthorityIndex::new(author)
+        .filter(|index| members.get(*index).is_some())
+        .ok_or(BlockError::UnknownAuthor {
+            author,
+            members: members.size(),
+        })
+}
+
+/// What can be checked of parents without knowing any other block; `slot` is that of the block, and `check_place` holds
+/// for it.
+pub(crate) fn check_parents<S: Suite>(
+    parents: &Parents,
+    slot: Slot,
+    members: &Members<S>,
+) -> Result<(), BlockError> {
+    let (mut before, names) = match parents {
+        Parents::Full(names) => (AuthoritySet::EMPTY, names),
+        Parents::Compact { previous, others } => (*previous, others),
+    };
+    if let Some(parent) = before.iter().find(|parent| members.get(*parent).is_none()) {
+        return Err(bad_parent(
+            parent,
+            Round::new(slot.round.get() - 1),
+            "is no member's",
+        ));
+    }
+    // In full, the own one comes first, and the order is that of those behind it.
+    let is_full = matches!(parents, Parents::Full(_));
+    if is_full && names.first().is_none_or(|parent| parent.author != slot.author) {
+        return Err(BlockError::NoOwnParent);
+    }
+    let mut all = before;
+    let mut last = None;
+    for (position, parent) in names.iter().enumerate() {
+        let bad = |why| bad_parent(parent.author, parent.round, why);
+        if members.get(parent.author).is_none() {
+            return Err(bad("is no member's"));
+        }
+        if parent.round >= slot.round {
+            return Err(bad("is not of an earlier round"));
+        }
+        if !all.insert(parent.author) {
+            return Err(bad("is the second of its author"));
+        }
+        if last > Some(parent.author) {
+            return Err(bad("is out of order"));
+        }
+        if !(is_full && position == 0) {
+            last = Some(parent.author);
+        }
+        if parent.round.next() == Some(slot.round) {
+            before.insert(parent.author);
+        }
+    }
+    if !all.contains(slot.author) {
+        return Err(BlockError::NoOwnParent);
+    }
+    let found = members.weight(&before);
+    if !is_quorum(found) {
+        return Err(BlockError::NoQuorum { found });
+    }
+    Ok(())
 }
 
 const fn bad_parent(parent: AuthorityIndex, round: Round, why: &'static str) -> BlockError {
@@ -468,6 +533,7 @@ const fn bad_parent(parent: AuthorityIndex, round: Round, why: &'static str) -> 
 }
 
 /// What an own block is made from.
+#[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub round: Round,
     pub timestamp: UnixMillis,

@@ -1,7 +1,6 @@
 //! Who takes part in an epoch, and by what keys.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use crypto::{BlsScheme, Ed25519Scheme, Scheme};
 use types::{AuthorityIndex, Committee, Epoch, VotingPower};
@@ -9,7 +8,7 @@ use types::{AuthorityIndex, Committee, Epoch, VotingPower};
 use crate::set::AuthoritySet;
 
 /// The signature schemes of a consensus. There is one in production; the simulator has cheaper ones.
-pub trait Suite: Copy + fmt::Debug + Default + Send + Sync + 'static {
+pub trait Suite: Copy + fmt::Debug + Default + Eq + Send + Sync + 'static {
     /// Signs blocks.
     type Block: Scheme;
     /// Signs shares of the beacon: one signature for each key and message, so that a signer has nothing to choose.
@@ -26,7 +25,7 @@ pub type BeaconShare<S> = <<S as Suite>::Beacon as Scheme>::Signature;
 pub type BeaconKey<S> = <<S as Suite>::Beacon as Scheme>::PublicKey;
 
 /// Ed25519 for blocks, BLS12-381 for the beacon.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Production;
 
 impl Suite for Production {
@@ -53,7 +52,6 @@ pub struct Member<S: Suite> {
 pub struct Members<S: Suite> {
     epoch: Epoch,
     members: Vec<Member<S>>,
-    suite: PhantomData<S>,
 }
 
 /// Why members are none.
@@ -87,11 +85,7 @@ impl<S: Suite> Members<S> {
         if power != u64::from(VotingPower::TOTAL.get()) {
             return Err(MembersError::Power { found: power });
         }
-        Ok(Self {
-            epoch,
-            members,
-            suite: PhantomData,
-        })
+        Ok(Self { epoch, members })
     }
 
     /// The epoch.
@@ -176,5 +170,81 @@ impl<S: Suite> fmt::Debug for Signer<S> {
     /// Whose, nothing more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signer(of {})", self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::{BlsSecretKey, Ed25519SecretKey};
+
+    use super::*;
+
+    fn members(powers: &[u16]) -> Result<Members<Production>, MembersError> {
+        let block_key = Ed25519SecretKey::from_seed(&[1; 32]).public();
+        let beacon_key = BlsSecretKey::from_seed(&[1; 32]).public();
+        let member = |power: &u16| Member {
+            power: VotingPower::new(*power),
+            block_key: block_key.clone(),
+            beacon_key: beacon_key.clone(),
+        };
+        Members::new(Epoch::new(7), powers.iter().map(member).collect())
+    }
+
+    fn index(number: u16) -> AuthorityIndex {
+        AuthorityIndex::new(number).unwrap()
+    }
+
+    #[test]
+    fn members_that_do_not_fit_together_are_none() {
+        let cases: [(&[u16], MembersError); 5] = [
+            (&[], MembersError::Size { found: 0 }),
+            (&[9; 1_025], MembersError::Size { found: 1_025 }),
+            (&[5_000, 4_999], MembersError::Power { found: 9_999 }),
+            (&[5_000, 5_001], MembersError::Power { found: 10_001 }),
+            (&[u16::MAX; 1_024], MembersError::Power { found: 67_107_840 }),
+        ];
+        for (powers, expected) in cases {
+            assert_eq!(members(powers).map(|_| ()), Err(expected));
+        }
+        assert!(members(&[10_000]).is_ok());
+        let largest = [&[10; 976][..], &[5; 48]].concat();
+        assert_eq!(
+            members(&largest).unwrap().indices().next_back(),
+            Some(index(1_023))
+        );
+    }
+
+    #[test]
+    fn nobody_beyond_the_last_member_is_one() {
+        let members = members(&[5_000, 3_000, 2_000]).unwrap();
+        let all: Vec<_> = members
+            .indices()
+            .map(|index| (index.get(), members.power(index)))
+            .collect();
+        assert_eq!(all, [(0, 5_000), (1, 3_000), (2, 2_000)]);
+        assert!([3, 1_023].iter().all(|n| members.get(index(*n)).is_none()));
+    }
+
+    #[test]
+    fn a_quorum_and_a_validity_begin_at_their_vote() {
+        assert_eq!([6_666, 6_667, 10_000].map(is_quorum), [false, true, true]);
+        assert_eq!([0, 3_333, 3_334].map(is_validity), [false, false, true]);
+        let members = members(&[3_334, 3_333, 3_332, 1]).unwrap();
+        let quorum = |set: &[u16]| members.is_quorum(&set.iter().map(|n| index(*n)).collect());
+        assert_eq!(
+            [quorum(&[0, 1]), quorum(&[0, 2]), quorum(&[0, 2, 3])],
+            [true, false, true]
+        );
+        assert_eq!([quorum(&[1, 2, 3]), quorum(&[])], [false, false]);
+    }
+
+    #[test]
+    fn a_signer_never_shows_its_secrets() {
+        let signer = Signer::<Production> {
+            index: index(3),
+            block: Ed25519SecretKey::from_seed(&[1; 32]),
+            beacon: BlsSecretKey::from_seed(&[1; 32]),
+        };
+        assert_eq!(format!("{signer:?}"), "Signer(of 3)");
     }
 }

@@ -12,9 +12,10 @@ use types::{
     SignedHeader, Slot,
 };
 
-use crate::block::{BlockError, SignedBlock};
-use crate::members::{BlockSignature, Members, Suite, is_quorum};
+use crate::block::{BlockError, Parents, SignedBlock};
+use crate::members::{BlockSignature, Members, Suite};
 use crate::rules::Rules;
+use crate::set::AuthoritySet;
 
 /// The most blocks in one answer.
 pub const MAX_ANSWER_BLOCKS: usize = 256;
@@ -101,16 +102,27 @@ pub enum AnswerError {
     /// A block in it is none.
     #[error(transparent)]
     Block(#[from] BlockError),
-    /// It holds a block that was not asked for.
+    /// It holds a block that was not asked for, or that it holds already.
     #[error("block {0:?} was not asked for")]
     Unasked(BlockRef),
-    /// The commits are no chain from the first one asked for.
+    /// It holds a block in short, of which the content cannot be checked.
+    #[error("block {0:?} is in short")]
+    InShort(BlockRef),
+    /// The commits do not count up from the first one asked for.
     #[error("commit {found} stands where {expected} should")]
     Chain {
         /// What should have come.
         expected: CommitIndex,
         /// What came.
         found: CommitIndex,
+    },
+    /// A commit that is not the next link of the chain, or is not laid out as one.
+    #[error("commit {index} {why}")]
+    Commit {
+        /// Which one.
+        index: CommitIndex,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// More commits than were asked for.
     #[error("{found} commits where {limit} were asked for")]
@@ -179,16 +191,21 @@ impl<S: Suite> Answer<S> {
         match request {
             Request::Blocks { names, slots } => {
                 let frames: BlocksAnswer = types::decode(bytes, MAX_FRAME_BYTES)?;
-                let mut blocks = Vec::with_capacity(frames.len());
+                let mut blocks: Vec<SignedBlock<S>> = Vec::with_capacity(frames.len());
                 for frame in frames.iter() {
                     let block = SignedBlock::decode(frame, rules, members)?;
                     let name = block.reference();
-                    if !names.contains(&name) && !slots.contains(&name.slot()) {
+                    if matches!(block.parents(), Parents::Compact { .. }) {
+                        return Err(AnswerError::InShort(name));
+                    }
+                    let was_asked = names.contains(&name) || slots.contains(&name.slot());
+                    if !was_asked || blocks.iter().any(|other| other.reference() == name) {
                         return Err(AnswerError::Unasked(name));
                     }
-                    blocks.push(block.verify(members)?);
+                    blocks.push(block);
                 }
-                Ok(Self::Blocks(blocks))
+                let blocks = SignedBlock::verify_all(blocks, members).into_iter();
+                Ok(Self::Blocks(blocks.collect::<Result<_, _>>()?))
             }
             Request::Commits { first, most } => {
                 let answer: CommitsAnswer<S> = types::decode(bytes, MAX_FRAME_BYTES)?;
@@ -196,29 +213,20 @@ impl<S: Suite> Answer<S> {
                 if found > usize::from(*most) {
                     return Err(AnswerError::TooMany { found, limit: *most });
                 }
-                let mut expected = *first;
-                for commit in answer.commits.iter() {
-                    if commit.index != expected {
-                        let found = commit.index;
-                        return Err(AnswerError::Chain { expected, found });
-                    }
-                    expected = expected.next().ok_or(AnswerError::Chain {
-                        expected,
-                        found: expected,
-                    })?;
-                }
-                let mut votes: Vec<(AuthorityIndex, CommitRef)> = Vec::new();
+                check_chain(&answer.commits, *first, rules, members)?;
+                let mut voters = AuthoritySet::EMPTY;
+                let mut votes = Vec::with_capacity(answer.votes.len());
                 for signed in answer.votes.iter() {
-                    let author = signed.header.author;
                     check_header(signed, rules, members)?;
                     let Some(vote) = signed.header.vote else {
                         return Err(bad_header(signed, "votes for nothing"));
                     };
-                    if votes.iter().any(|(voter, _)| *voter == author) {
+                    if !voters.insert(signed.header.author) {
                         return Err(bad_header(signed, "is the second of its author"));
                     }
-                    votes.push((author, vote));
+                    votes.push((signed.header.author, vote));
                 }
+                check_signatures(answer.votes.iter(), rules, members)?;
                 Ok(Self::Commits {
                     commits: answer.commits.into_inner(),
                     votes,
@@ -226,56 +234,101 @@ impl<S: Suite> Answer<S> {
             }
             Request::Latest => {
                 let answer: LatestAnswer<S> = types::decode(bytes, MAX_FRAME_BYTES)?;
-                let mut yours = None;
                 if let Some(signed) = &answer.yours {
+                    check_header(signed, rules, members)?;
                     if signed.header.author != own {
                         return Err(bad_header(signed, "is not the asker's"));
                     }
-                    check_header(signed, rules, members)?;
-                    yours = Some(signed.header.reference());
                 }
-                let mut round = Round::ZERO;
                 if let Some(signed) = &answer.mine {
+                    check_header(signed, rules, members)?;
                     if signed.header.author != from {
                         return Err(bad_header(signed, "is not the answerer's"));
                     }
-                    check_header(signed, rules, members)?;
-                    check_parents(signed, &answer.parents, rules, members)?;
-                    round = signed.header.round;
                 }
-                Ok(Self::Latest { yours, round })
+                check_proof(answer.mine.as_ref(), &answer.parents, rules, members)?;
+                let headers = answer.yours.iter().chain(&answer.mine);
+                check_signatures(headers.chain(answer.parents.iter()), rules, members)?;
+                Ok(Self::Latest {
+                    yours: answer.yours.map(|signed| signed.header.reference()),
+                    round: answer.mine.map_or(Round::ZERO, |signed| signed.header.round),
+                })
             }
         }
     }
 }
 
-/// That the round before `signed` was reached: its parents there are blocks that a quorum signed.
-fn check_parents<S: Suite>(
-    signed: &SignedHeader<S::Block>,
-    parents: &[SignedHeader<S::Block>],
+/// That the commits are a chain from `first` on, each laid out as [`Commit`] says. Who decided them, only votes tell.
+fn check_chain<S: Suite>(
+    commits: &[Commit],
+    first: CommitIndex,
     rules: &Rules,
     members: &Members<S>,
 ) -> Result<(), AnswerError> {
-    let header = &signed.header;
-    if header.round.get() == 1 {
-        return Ok(());
-    }
-    let mut shown = crate::set::AuthoritySet::EMPTY;
-    for parent in parents {
-        check_header(parent, rules, members)?;
-        if parent.header.round.next() != Some(header.round)
-            || !header.parents.contains(&parent.header.reference())
-        {
-            return Err(bad_header(parent, "is no parent in the round before"));
+    let mut expected = Some(first);
+    let mut previous = (first.get() == 1).then(|| Commit::root(rules.chain, rules.epoch));
+    for commit in commits {
+        let index = commit.index;
+        if expected != Some(index) {
+            let expected = expected.unwrap_or(CommitIndex::MAX);
+            return Err(AnswerError::Chain {
+                expected,
+                found: index,
+            });
         }
-        shown.insert(parent.header.author);
-    }
-    if !is_quorum(members.weight(&shown)) {
-        return Err(bad_header(signed, "comes without a quorum of parents"));
+        let bad = |why| AnswerError::Commit { index, why };
+        if previous.is_some_and(|previous| previous != commit.previous) {
+            return Err(bad("does not name the one before"));
+        }
+        if commit.blocks.last() != Some(&commit.leader) {
+            return Err(bad("does not end with its leader"));
+        }
+        if !commit.blocks.is_sorted_by(|one, other| one < other) {
+            return Err(bad("has blocks out of order"));
+        }
+        let is_member = |block: &BlockRef| members.get(block.author).is_some();
+        if !commit.blocks.iter().all(is_member) {
+            return Err(bad("has a block that is no member's"));
+        }
+        expected = index.next();
+        previous = Some(commit.digest());
     }
     Ok(())
 }
 
+/// That the round before `mine` was reached: its parents there are blocks of a quorum. Their signatures are checked
+/// elsewhere.
+fn check_proof<S: Suite>(
+    mine: Option<&SignedHeader<S::Block>>,
+    parents: &[SignedHeader<S::Block>],
+    rules: &Rules,
+    members: &Members<S>,
+) -> Result<(), AnswerError> {
+    // Blocks of round 0 are known to everybody.
+    let mine = mine.filter(|signed| signed.header.round.get() > 1);
+    let mut shown = AuthoritySet::EMPTY;
+    for parent in parents {
+        check_header(parent, rules, members)?;
+        let is_parent = mine.is_some_and(|signed| {
+            parent.header.round.next() == Some(signed.header.round)
+                && signed.header.parents.contains(&parent.header.reference())
+        });
+        if !is_parent {
+            return Err(bad_header(parent, "is no parent in the round before"));
+        }
+        if !shown.insert(parent.header.author) {
+            return Err(bad_header(parent, "is the second of its author"));
+        }
+    }
+    match mine {
+        Some(signed) if !members.is_quorum(&shown) => {
+            Err(bad_header(signed, "comes without a quorum of parents"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a header is one of this epoch's members; its signature is checked elsewhere.
 fn check_header<S: Suite>(
     signed: &SignedHeader<S::Block>,
     rules: &Rules,
@@ -288,11 +341,25 @@ fn check_header<S: Suite>(
     if header.round == Round::ZERO || header.round == Round::MAX {
         return Err(bad_header(signed, "is of a round without signed blocks"));
     }
-    let member = members
-        .get(header.author)
-        .ok_or_else(|| bad_header(signed, "is no member's"))?;
-    Verified::by_key::<S::Block>(OnChain::<S>(rules.chain, signed), &member.block_key)?;
+    if members.get(header.author).is_none() {
+        return Err(bad_header(signed, "is no member's"));
+    }
     Ok(())
+}
+
+/// Whether all headers, each of them a member's, are signed by their authors.
+fn check_signatures<'a, S: Suite>(
+    headers: impl Iterator<Item = &'a SignedHeader<S::Block>>,
+    rules: &Rules,
+    members: &Members<S>,
+) -> Result<(), SignatureError> {
+    let keyed = headers.map(|signed| {
+        let member = members.get(signed.header.author);
+        let member = member.expect("the author was found to be a member");
+        (OnChain::<S>(rules.chain, signed), member.block_key.clone())
+    });
+    let verdicts = Verified::by_keys::<S::Block>(keyed.collect());
+    verdicts.into_iter().try_for_each(|verdict| verdict.map(drop))
 }
 
 fn bad_header<S: crypto::Scheme>(signed: &SignedHeader<S>, why: &'static str) -> AnswerError {

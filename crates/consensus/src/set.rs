@@ -69,14 +69,15 @@ impl AuthoritySet {
 
     /// The authorities, ascending.
     pub fn iter(&self) -> impl Iterator<Item = AuthorityIndex> + '_ {
-        (0u16..).zip(self.0).flat_map(|(index, word)| {
-            std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)))
-                .take_while(|word| *word != 0)
-                .map(move |word| {
-                    let bit = u16::try_from(word.trailing_zeros()).expect("a word has 64 bits");
+        (0u16..).zip(self.0).flat_map(|(index, mut word)| {
+            std::iter::from_fn(move || {
+                let bit = u16::try_from(word.trailing_zeros()).expect("a word has 64 bits");
+                (word != 0).then(|| {
+                    word &= word - 1;
                     AuthorityIndex::new(index * 64 + bit)
                         .expect("a set has as many places as there are indices")
                 })
+            })
         })
     }
 }

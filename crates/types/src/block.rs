@@ -125,12 +125,36 @@ pub struct SignedHeader<S: Scheme> {
 }
 
 /// Two blocks that one author signed for one slot. Whoever holds it can prove the fault to anybody. BCS: the headers in
-/// ascending order of their digests.
+/// ascending order of their digests; others do not decode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(bound = "", try_from = "Pair<S>")]
 pub struct Equivocation<S: Scheme> {
     one: SignedHeader<S>,
     other: SignedHeader<S>,
+}
+
+/// What an [`Equivocation`] is read as, before anything about it is known.
+#[derive(Deserialize)]
+#[serde(bound = "")]
+struct Pair<S: Scheme> {
+    one: SignedHeader<S>,
+    other: SignedHeader<S>,
+}
+
+impl<S: Scheme> TryFrom<Pair<S>> for Equivocation<S> {
+    type Error = EquivocationError;
+
+    fn try_from(Pair { one, other }: Pair<S>) -> Result<Self, EquivocationError> {
+        let place =
+            |signed: &SignedHeader<S>| (signed.header.epoch, signed.header.round, signed.header.author);
+        if place(&one) != place(&other) {
+            return Err(EquivocationError::DifferentSlots);
+        }
+        if one.header.digest() >= other.header.digest() {
+            return Err(EquivocationError::NotAscending);
+        }
+        Ok(Self { one, other })
+    }
 }
 
 /// Why two headers prove nothing.
@@ -158,23 +182,7 @@ impl<S: Scheme> Equivocation<S> {
         } else {
             (other, one)
         };
-        let proof = Self { one, other };
-        proof.check()?;
-        Ok(proof)
-    }
-
-    fn check(&self) -> Result<(), EquivocationError> {
-        let place = |signed: &SignedHeader<S>| {
-            let header = &signed.header;
-            (header.epoch, header.round, header.author)
-        };
-        if place(&self.one) != place(&self.other) {
-            return Err(EquivocationError::DifferentSlots);
-        }
-        if self.one.header.digest() >= self.other.header.digest() {
-            return Err(EquivocationError::NotAscending);
-        }
-        Ok(())
+        Pair { one, other }.try_into()
     }
 
     /// Who is guilty.
@@ -198,9 +206,8 @@ impl<S: Scheme> Equivocation<S> {
     /// Whether the holder of `key` signed both on this chain. Two signature checks.
     ///
     /// # Errors
-    /// [`EquivocationError`].
+    /// [`EquivocationError::Signature`].
     pub fn verify(&self, chain: ChainId, key: &S::PublicKey) -> Result<(), EquivocationError> {
-        self.check()?;
         for signed in [&self.one, &self.other] {
             S::verify(
                 key,
@@ -209,5 +216,242 @@ impl<S: Scheme> Equivocation<S> {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::{Ed25519Scheme, Ed25519SecretKey, Ed25519Signature};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{DecodeError, decode, encode};
+
+    type Signed = SignedHeader<Ed25519Scheme>;
+    type Proof = Equivocation<Ed25519Scheme>;
+
+    fn chain(name: &[u8]) -> ChainId {
+        ChainId::new(Digest::of(name))
+    }
+
+    fn key(n: u8) -> Ed25519SecretKey {
+        Ed25519SecretKey::from_seed(&[n; 32])
+    }
+
+    fn author(n: u16) -> AuthorityIndex {
+        AuthorityIndex::new(n).unwrap()
+    }
+
+    /// A header of epoch 3, round 7 and author 2.
+    fn header(timestamp: u64) -> BlockHeader {
+        BlockHeader {
+            round: Round::new(7),
+            ..BlockHeader::genesis(Epoch::new(3), author(2), UnixMillis::new(timestamp))
+        }
+    }
+
+    fn signed(header: BlockHeader) -> Signed {
+        let message = block_message(chain(b"soma"), header.digest());
+        Signed {
+            signature: key(1).sign(&message),
+            header,
+        }
+    }
+
+    /// Two headers of one slot, in ascending order of their digests.
+    fn two() -> [Signed; 2] {
+        let mut two = [signed(header(1)), signed(header(2))];
+        two.sort_by_key(|signed| signed.header.digest());
+        two
+    }
+
+    #[test]
+    fn a_block_message_is_intent_chain_and_digest() {
+        let digest = header(1).digest();
+        let mut expected = vec![1, 0, 0];
+        expected.extend(chain(b"soma").get().as_bytes());
+        expected.extend(digest.get().as_bytes());
+        assert_eq!(block_message(chain(b"soma"), digest), expected);
+    }
+
+    #[test]
+    fn references_order_by_round_then_author_then_digest() {
+        let reference = |round, number, digest| BlockRef {
+            round: Round::new(round),
+            author: author(number),
+            digest: BlockDigest::new(Digest::new([digest; 32])),
+        };
+        let ascending = [
+            reference(1, 9, 9),
+            reference(2, 1, 9),
+            reference(2, 2, 1),
+            reference(2, 2, 2),
+        ];
+        assert!(ascending.is_sorted_by(|one, other| one < other));
+        let slots = ascending.map(|reference| reference.slot());
+        assert!(slots.is_sorted() && slots[2] == slots[3]);
+    }
+
+    #[test]
+    fn two_blocks_of_one_slot_accuse_their_author_in_either_order() {
+        let [one, other] = two();
+        let proof = Proof::new(one.clone(), other.clone()).unwrap();
+        assert_eq!(Proof::new(other, one), Ok(proof.clone()));
+        assert_eq!(
+            (proof.epoch(), proof.slot(), proof.author()),
+            (Epoch::new(3), header(1).reference().slot(), author(2))
+        );
+        assert_eq!(decode(&encode(&proof), 1 << 10).as_ref(), Ok(&proof));
+        assert_eq!(proof.verify(chain(b"soma"), &key(1).public()), Ok(()));
+    }
+
+    #[test]
+    fn blocks_of_other_slots_accuse_nobody() {
+        let elsewhere = [
+            BlockHeader {
+                epoch: Epoch::new(4),
+                ..header(2)
+            },
+            BlockHeader {
+                round: Round::new(8),
+                ..header(2)
+            },
+            BlockHeader {
+                author: author(3),
+                ..header(2)
+            },
+        ];
+        for header in elsewhere {
+            let pair = [two()[0].clone(), signed(header)];
+            assert!(decode::<Proof>(&encode(&pair), 1 << 10).is_err());
+            let [one, other] = pair;
+            assert_eq!(Proof::new(one, other), Err(EquivocationError::DifferentSlots));
+        }
+    }
+
+    #[test]
+    fn one_block_signed_twice_accuses_nobody() {
+        let one = signed(header(1));
+        let again = Signed {
+            signature: key(2).sign(b"another signature of the same block"),
+            ..one.clone()
+        };
+        assert!(decode::<Proof>(&encode(&[&one, &again]), 1 << 10).is_err());
+        assert_eq!(Proof::new(one, again), Err(EquivocationError::NotAscending));
+    }
+
+    #[test]
+    fn a_proof_in_the_wrong_order_does_not_decode() {
+        let [one, other] = two();
+        assert!(decode::<Proof>(&encode(&[&one, &other]), 1 << 10).is_ok());
+        let error = decode::<Proof>(&encode(&[&other, &one]), 1 << 10).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Malformed(bcs::Error::Custom(why)) if why.contains("ascending"))
+        );
+    }
+
+    #[test]
+    fn a_proof_holds_on_its_chain_by_its_key_and_with_its_signatures_only() {
+        let [one, other] = two();
+        let invalid = Err(EquivocationError::Signature(SignatureError::Invalid));
+        let (soma, public) = (chain(b"soma"), key(1).public());
+        let proof = Proof::new(one.clone(), other.clone()).unwrap();
+        assert_eq!(proof.verify(chain(b"amos"), &public), invalid);
+        assert_eq!(proof.verify(soma, &key(2).public()), invalid);
+        let with = |first: Ed25519Signature, second: Ed25519Signature| {
+            let (mut one, mut other) = (one.clone(), other.clone());
+            (one.signature, other.signature) = (first, second);
+            Proof::new(one, other).unwrap().verify(soma, &public)
+        };
+        let forged = key(2).sign(&block_message(soma, one.header.digest()));
+        assert_eq!(with(one.signature, other.signature), Ok(()));
+        assert_eq!(with(other.signature, one.signature), invalid);
+        assert_eq!(with(forged, other.signature), invalid);
+        assert_eq!(with(one.signature, forged), invalid);
+    }
+
+    #[test]
+    fn genesis_blocks_differ_by_epoch_author_and_start() {
+        let genesis = |epoch, number, start| {
+            BlockHeader::genesis(Epoch::new(epoch), author(number), UnixMillis::new(start)).digest()
+        };
+        let all = [
+            genesis(1, 1, 1),
+            genesis(2, 1, 1),
+            genesis(1, 2, 1),
+            genesis(1, 1, 2),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.into();
+        assert_eq!(distinct.len(), all.len());
+    }
+
+    prop_compose! {
+        fn references()(round: u32, number in 0u16..1024, digest: [u8; 32]) -> BlockRef {
+            BlockRef {
+                round: Round::new(round),
+                author: author(number),
+                digest: BlockDigest::new(Digest::new(digest)),
+            }
+        }
+    }
+
+    prop_compose! {
+        fn headers()(
+            epoch: u64,
+            round: u32,
+            timestamp: u64,
+            parents in prop::collection::vec(references(), 0..20),
+            vote: Option<(u64, [u8; 32])>,
+            beacon in prop::option::of(prop::collection::vec(any::<u8>(), 0..=MAX_BEACON_BYTES)),
+            payloads: [u8; 32],
+        ) -> BlockHeader {
+            BlockHeader {
+                epoch: Epoch::new(epoch),
+                round: Round::new(round),
+                author: author(2),
+                timestamp: UnixMillis::new(timestamp),
+                parents: Bounded::new(parents).unwrap(),
+                vote: vote.map(|(index, digest)| CommitRef {
+                    index: CommitIndex::new(index),
+                    digest: CommitDigest::new(Digest::new(digest)),
+                }),
+                beacon: beacon.and_then(Bounded::new),
+                payloads: Digest::new(payloads),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn a_damaged_header_is_another_one_or_none(header in headers(), at: prop::sample::Index, with: u8) {
+            let mut bytes = encode(&header);
+            prop_assert_eq!(&decode::<BlockHeader>(&bytes, 1 << 12).unwrap(), &header);
+            prop_assert_eq!(header.digest(), BlockDigest::new(Digest::of(&[b"BlockHeader::", &bytes[..]].concat())));
+            let at = at.index(bytes.len());
+            let is_same = bytes[at] == with;
+            bytes[at] = with;
+            if let Ok(decoded) = decode::<BlockHeader>(&bytes, 1 << 12) {
+                prop_assert_eq!(decoded.digest() == header.digest(), is_same);
+                prop_assert_eq!(encode(&decoded), bytes);
+            }
+        }
+
+        #[test]
+        fn any_two_headers_make_a_proof_that_decodes_or_none(one in headers(), mut other in headers(), at: prop::sample::Index, with: u8) {
+            (other.epoch, other.round) = (one.epoch, one.round);
+            let [one, other] = [one, other].map(|header| Signed { header, signature: key(1).sign(b"") });
+            if let Ok(proof) = Proof::new(one, other) {
+                let mut bytes = encode(&proof);
+                prop_assert_eq!(&decode::<Proof>(&bytes, 1 << 12).unwrap(), &proof);
+                let at = at.index(bytes.len());
+                bytes[at] = with;
+                if let Ok(decoded) = decode::<Proof>(&bytes, 1 << 12) {
+                    prop_assert_eq!(encode(&decoded), bytes);
+                    prop_assert!(decoded.one.header.digest() < decoded.other.header.digest());
+                }
+            }
+        }
     }
 }

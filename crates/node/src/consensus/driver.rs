@@ -402,6 +402,13 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     self.setup.port.metrics.peers_blamed.one();
                     env::event!(self.env, "peer_blamed", u64::from(peer.get()), fault_code(fault));
                 }
+                Action::Forked { own, proven } => {
+                    return Err(Stop::Forked {
+                        index: proven.index,
+                        handled: own.digest,
+                        found: proven.digest,
+                    });
+                }
                 Action::Closed => {
                     self.is_closed = true;
                     let epoch = self.setup.rules.epoch.get();
