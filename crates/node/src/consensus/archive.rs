@@ -145,7 +145,7 @@ impl<E: Env, S: Suite> Archive<E, S> {
     }
 
     /// The answer to a request, as far as the store has one; `None` where it has none. `known` are blocks in full that
-    /// the caller has found elsewhere, and are not looked for.
+    /// the caller has found elsewhere; they, and their places, are not looked for.
     pub(crate) async fn answer(
         &self,
         request: &Request,
@@ -164,6 +164,9 @@ impl<E: Env, S: Suite> Archive<E, S> {
                     }
                 }
                 for slot in slots.iter() {
+                    if known.keys().any(|name| name.slot() == *slot) {
+                        continue;
+                    }
                     let found = self.0.store.blocks_at(slot.round, slot.author, MAX_TWINS).await?;
                     for frame in found {
                         frames.extend(reading.expanded(&frame).await?);

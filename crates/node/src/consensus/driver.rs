@@ -196,7 +196,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
             if self.is_closed && self.deliveries.is_done() {
                 feed.close();
             }
-            if consuming.has_ended() && self.writes.is_empty() && self.is_over(last) {
+            if consuming.has_ended() && self.writes.is_empty() && self.is_closed {
                 return Ok(last);
             }
             let is_fed = self.is_fed();
@@ -212,7 +212,13 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     written.map_err(Stop::Storage)?;
                     self.on_written(own)?;
                 }
-                ended = consuming.ended(), if !consuming.has_ended() => last = ended?,
+                ended = consuming.ended(), if !consuming.has_ended() => {
+                    last = ended?;
+                    if let Some(last) = last {
+                        self.core.end(last.index);
+                        self.handle(Event::Tick)?;
+                    }
+                }
                 is_open = feed.ready(), if feed.is_open() && !self.deliveries.is_empty() => match is_open {
                     true => self.deliver(feed),
                     false => {
@@ -254,12 +260,6 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
     /// Whether the machine is given anything new.
     fn is_fed(&self) -> bool {
         self.writes.len() < MAX_WRITES && !self.deliveries.is_full()
-    }
-
-    /// Whether everybody can know that the epoch is over: the machine says so, or a quorum has voted for the commit
-    /// that the consumer took for the last.
-    fn is_over(&self, last: Option<CommitRef>) -> bool {
-        self.is_closed || last.is_some_and(|last| self.core.status().certified >= last.index)
     }
 
     fn handle(&mut self, event: Event<S>) -> Result<(), Stop> {
@@ -403,11 +403,9 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     env::event!(self.env, "peer_blamed", u64::from(peer.get()), fault_code(fault));
                 }
                 Action::Forked { own, proven } => {
-                    return Err(Stop::Forked {
-                        index: proven.index,
-                        handled: own.digest,
-                        found: proven.digest,
-                    });
+                    let epoch = self.setup.rules.epoch.get();
+                    env::event!(self.env, "forked", epoch, proven.index.get());
+                    return Err(Stop::Split { own, proven });
                 }
                 Action::Closed => {
                     self.is_closed = true;
@@ -520,6 +518,7 @@ const fn fault_code(fault: Fault) -> u64 {
         Fault::TooManyHeld => 5,
         Fault::FarAhead => 6,
         Fault::ForeignParent => 7,
+        Fault::Fork => 8,
         _ => 0,
     }
 }
