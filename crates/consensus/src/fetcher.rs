@@ -90,9 +90,14 @@ impl<S: Suite> Fetcher<S> {
         moot.iter().for_each(|want| self.stop(want));
     }
 
-    /// When the next question is due.
+    /// When the next question is due that can be asked: one to a member with too many under way waits for an answer.
     pub fn deadline(&self) -> Option<Mono> {
-        self.due.first().map(|(due, _)| *due)
+        let free = self.due.iter().find(|(_, want)| self.is_free(want));
+        free.map(|(due, _)| *due)
+    }
+
+    fn is_free(&self, want: &Want) -> bool {
+        self.load[slot(self.searches[want].next)] < TO_ONE
     }
 
     /// The next question that is due, if there is room for one, under the number `id`.
@@ -101,10 +106,11 @@ impl<S: Suite> Fetcher<S> {
             return None;
         }
         let is_due = |entry: &&(Mono, Want)| entry.0 <= now;
-        let free = self.due.iter().take_while(is_due).find(|(_, want)| {
-            let search = &self.searches[want];
-            self.load[slot(search.next)] < TO_ONE
-        });
+        let free = self
+            .due
+            .iter()
+            .take_while(is_due)
+            .find(|(_, want)| self.is_free(want));
         let to = self.searches[&free?.1].next;
         let for_it = self
             .due
@@ -169,4 +175,54 @@ impl<S: Suite> Fetcher<S> {
 
 fn slot(author: AuthorityIndex) -> usize {
     usize::from(author.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Round, Slot};
+
+    use super::*;
+    use crate::members::{Member, Production};
+    use crypto::{BlsScheme, Ed25519Scheme, Scheme};
+    use types::{Epoch, VotingPower};
+
+    fn index(member: u16) -> AuthorityIndex {
+        AuthorityIndex::new(member).expect("an index")
+    }
+
+    fn fetcher() -> Fetcher<Production> {
+        let members = [1, 2].map(|seed| Member {
+            power: VotingPower::new(5_000),
+            block_key: Ed25519Scheme::public(&Ed25519Scheme::secret(&[seed; 32])),
+            beacon_key: BlsScheme::public(&BlsScheme::secret(&[seed; 32])),
+        });
+        let members = Members::new(Epoch::new(0), members.to_vec()).expect("two halves");
+        Fetcher::new(Arc::new(members), index(0))
+    }
+
+    #[test]
+    fn nothing_is_due_while_the_only_member_to_ask_has_too_many_questions() {
+        let mut fetcher = fetcher();
+        let pace = Pace {
+            fetch_blocks: 1,
+            ..Pace::default()
+        };
+        for round in 1..=5 {
+            let slot = Slot {
+                round: Round::new(round),
+                author: index(1),
+            };
+            fetcher.search(Want::Slot(slot), index(1), Mono::ZERO);
+        }
+        let asked = (0..).take_while(|id| fetcher.ask(*id, Mono::ZERO, &pace).is_some());
+        assert_eq!(asked.count(), TO_ONE);
+        // Else whoever waits for the deadline would be woken again and again, for nothing.
+        assert_eq!(fetcher.deadline(), None);
+        assert!(
+            fetcher
+                .answered(0, Mono::ZERO, std::time::Duration::ZERO)
+                .is_some()
+        );
+        assert_eq!(fetcher.deadline(), Some(Mono::ZERO));
+    }
 }

@@ -268,8 +268,17 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         self.apply(actions)
     }
 
-    /// Takes what else is ready, so that a write carries the records of many blocks.
+    /// Takes what else is ready, so that a write carries the records of many blocks, and no branch of the turn starves.
     fn take_more(&mut self) -> Result<(), Stop> {
+        for _ in 0..ANSWERED {
+            if !self.is_fed() {
+                break;
+            }
+            match self.answers.try_recv() {
+                Ok((ask, answer)) => self.handle(Event::Answer { ask, answer })?,
+                Err(_) => break,
+            }
+        }
         for _ in 0..SUBMISSIONS {
             if !self.is_fed() {
                 break;
