@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{Action, Core, Event, Fault, Now, Suite, Table};
+use consensus::{Action, Core, Event, Fault, Now, Pace, Suite, Table};
 use env::sync::{mpsc, watch};
 use env::{
     Batch, Clock, Compute, Cost, CostKind, Durability, Env, Inbound, Listener, Network, Scope, Spawner,
@@ -140,19 +140,14 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                 peer,
                 author,
                 known: known.clone(),
+                status: setup.port.status.subscribe(),
+                ahead: ahead(&setup.pace),
                 received: to_received.clone(),
                 metrics: Arc::clone(metrics),
             };
             drop(scope.spawn("incoming", incoming.follow())); // the scope owns it
         }
-        let questions = Questions {
-            env: env.clone(),
-            rules: Arc::new(setup.rules.clone()),
-            members: Arc::clone(&setup.members),
-            own: setup.index,
-            answers: to_answers,
-            metrics: Arc::clone(metrics),
-        };
+        let questions = Questions::new(env.clone(), setup, to_answers);
         let driver = Self {
             next_status: env.clock().now() + STATUS_PERIOD,
             env,
@@ -508,6 +503,12 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         env::event!(self.env, "delivered_payloads", index, payloads as u64);
         feed.give(commit);
     }
+}
+
+/// Rounds by which a peer's block may be ahead of the graph: three quarters of what the machine holds.
+fn ahead(pace: &Pace) -> u32 {
+    let held = u32::try_from(pace.held_blocks).unwrap_or(u32::MAX);
+    held.min(pace.horizon) / 4 * 3
 }
 
 /// Waits for the first write under way; the others are behind it.

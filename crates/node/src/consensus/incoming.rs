@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{BlockError, Members, Rules, SignedBlock, Suite};
+use consensus::{BlockError, Members, Rules, SignedBlock, Status, Suite};
 use crypto::{Scheme, Verified, Work};
-use env::sync::mpsc;
+use env::sync::{mpsc, watch};
 use env::{Clock, Compute, Cost, CostKind, Entropy, Env, Network, NetworkError, Stream, StreamReceiver};
 use types::{AuthorityIndex, PeerId, Round};
 
@@ -123,6 +123,10 @@ pub(crate) struct Incoming<E: Env, S: Suite> {
     pub peer: PeerId,
     pub author: AuthorityIndex,
     pub known: Known,
+    /// What the machine says of itself.
+    pub status: watch::Receiver<Status>,
+    /// Rounds by which a block may be ahead of the graph: beyond, the machine could only drop it.
+    pub ahead: u32,
     pub received: mpsc::Sender<Received<S>>,
     pub metrics: Arc<Metrics>,
 }
@@ -148,7 +152,7 @@ impl From<NetworkError> for Broken {
 
 impl<E: Env, S: Suite> Incoming<E, S> {
     /// Reads the peer's blocks until the member ends.
-    pub async fn follow(self) {
+    pub async fn follow(mut self) {
         let mut backoff = Backoff::default();
         loop {
             match self.read(&mut backoff).await {
@@ -166,7 +170,7 @@ impl<E: Env, S: Suite> Incoming<E, S> {
     }
 
     /// Opens a stream and reads it to its end.
-    async fn read(&self, backoff: &mut Backoff) -> Result<(), Broken> {
+    async fn read(&mut self, backoff: &mut Backoff) -> Result<(), Broken> {
         let after = self.known.get(self.author);
         let preamble = Preamble::new(self.rules.chain, self.rules.epoch, after).encode();
         let network = self.env.network();
@@ -185,7 +189,11 @@ impl<E: Env, S: Suite> Incoming<E, S> {
             backoff.reset();
             self.metrics.blocks_received.one();
             charge_block::<S>(self.env.compute(), bytes, block.reference().round, &self.rules);
-            if self.received.send((self.author, block)).await.is_err() {
+            let ahead = self.ahead;
+            let is_near = |status: &Status| last.get() <= status.round.get().saturating_add(ahead);
+            if self.status.wait_for(is_near).await.is_err()
+                || self.received.send((self.author, block)).await.is_err()
+            {
                 return Err(Broken::Ended);
             }
             // What was accepted by other ways need not come again.
