@@ -23,27 +23,20 @@ use self::load::Load;
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    /// The node's file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// This member's keys have never signed in this epoch: needed where its data folder is new, and only then
+    #[arg(long)]
+    first_start: bool,
     #[command(flatten)]
-    one: Option<One>,
+    measure: Measure,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Writes the files of a committee on this machine, and runs it
     Localnet(localnet::Arguments),
-}
-
-/// One node.
-#[derive(Args)]
-struct One {
-    /// The node's file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// This member's keys have never signed in this epoch: needed where its data folder is new, and only then
-    #[arg(long)]
-    first_start: bool,
-    #[command(flatten)]
-    measure: Measure,
 }
 
 /// What is measured, and for how long.
@@ -86,11 +79,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         .build()
         .context("tokio does not start")?;
     runtime.block_on(async {
-        match (arguments.command, arguments.one) {
+        match (arguments.command, arguments.config) {
             (Some(Command::Localnet(arguments)), _) => localnet::run(arguments).await,
-            (None, Some(one)) => {
-                let config = config::load(&one.config)?;
-                member::run_all(vec![(config, one.first_start)], &one.measure).await
+            (None, Some(file)) => {
+                let config = config::load(&file)?;
+                member::run_all(vec![(config, arguments.first_start)], &arguments.measure).await
             }
             (None, None) => anyhow::bail!("name a node's file with --config FILE, or say `localnet`"),
         }

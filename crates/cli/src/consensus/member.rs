@@ -109,7 +109,14 @@ fn start(
     drop(scope.spawn("consensus", async move {
         let served = match run(world.clone(), setup, consumer).await {
             // Those who are behind still need the epoch.
-            Ok(End::Closed { archive, .. }) => serve(world, archive).await.map_err(Failure::Network),
+            Ok(End::Closed { last, archive, .. }) => {
+                let last = last.map_or(0, |last| last.index.get());
+                println!(
+                    "member {index} has closed epoch {} at commit {last}",
+                    archive.epoch()
+                );
+                serve(world, archive).await.map_err(Failure::Network)
+            }
             Ok(End::Shutdown) => Ok(()),
             Err(failure) => Err(failure),
         };
