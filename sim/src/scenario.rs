@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::costs::Costs;
 use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
-use crate::load::HEAL_LIMIT;
 use crate::network::{LinkProfile, NetConfig};
 use crate::plan::Plan;
 use crate::swarm::{self, Family};
@@ -31,6 +30,20 @@ pub enum NetPreset {
     Drawn,
 }
 
+/// The time after a heal in which the network has to make progress.
+pub(crate) const HEAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// What nodes run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Load {
+    /// Members of a consensus.
+    #[default]
+    Consensus,
+    /// The small protocol that the simulator itself is tried with.
+    Rounds,
+}
+
 /// How a node's tasks are scheduled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,6 +61,8 @@ pub enum Schedule {
 pub struct Scenario {
     /// Its name.
     pub name: String,
+    /// What the nodes run.
+    pub load: Load,
     /// Nodes: at least 1.
     pub nodes: usize,
     /// Virtual milliseconds in which faults happen.
@@ -76,6 +91,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             name: "swarm".to_owned(),
+            load: Load::default(),
             nodes: 4,
             fault_ms: 30_000,
             heal_ms: 35_000,
