@@ -2,12 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Zone;
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 
 /// Something that an oracle may want to know.
 #[derive(Clone, Copy, Debug)]
 pub enum Fact<'a> {
+    /// What the network owes under the plan of the run, once it is over: told before anything else.
+    Owed {
+        /// What.
+        zone: Zone,
+    },
     /// A node's next incarnation started.
     Started {
         /// Which node.

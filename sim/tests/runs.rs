@@ -30,6 +30,7 @@ fn watched<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan, oracles: Vec<
         config: scenario.world(seed),
         nodes,
         blobs,
+        stakes: scenario.stakes(seed),
         strategies: load::strategies(),
         until: scenario.until(),
         oracles,
