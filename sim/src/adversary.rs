@@ -167,8 +167,8 @@ pub struct Assignment<'a> {
     pub seed: Seed,
     /// The node.
     pub node: NodeIndex,
-    /// How many nodes there are.
-    pub nodes: usize,
+    /// The stake of each node.
+    pub stakes: &'a [u64],
     /// What the plan says of it. The run itself sees to `to`, `channels` and `ppm`.
     pub manner: &'a Manner,
 }

@@ -398,6 +398,10 @@ mod tests {
             after_each(&equal, vec![cut(0, 1), cut(0, 2), cut(0, 3), turn(1)]),
             "+++s"
         );
+        assert_eq!(
+            after_each(&equal, vec![cut(1, 0), cut(2, 0), cut(3, 0), turn(1)]),
+            "+++s"
+        );
         let mend = Action::Mend { from: 0, to: 3 };
         assert_eq!(
             after_each(&equal, vec![cut(0, 1), cut(0, 2), cut(0, 3), turn(1), mend]),

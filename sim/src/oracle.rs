@@ -39,6 +39,13 @@ pub enum Fact<'a> {
         /// Whether it is not even told: it may contradict what it said before.
         unnoticed: bool,
     },
+    /// A node's disk is empty from here on: what the node knows after its next start, others told it.
+    Wiped {
+        /// Which node.
+        node: NodeIndex,
+        /// When.
+        at: VirtualTime,
+    },
     /// What could have damaged a node is over, and nothing ever has.
     Spared {
         /// Which node.

@@ -86,9 +86,9 @@ impl Simulation {
             }
             state.strategies = self.strategies;
             state.oracles = self.oracles;
-            state.tell(&Fact::Owed {
-                zone: budget::zone(&self.plan, &self.stakes),
-            });
+            let zone = budget::zone(&self.plan, &self.stakes);
+            state.stakes = self.stakes;
+            state.tell(&Fact::Owed { zone });
         }
         let end = world::run::<K>(&world, &self.plan, self.until);
         let mut state = world.lock();

@@ -12,7 +12,7 @@ impl Planner {
     pub(in crate::swarm) fn byzantine(&mut self, scenario: &Scenario, draw: &mut Draw) {
         let most = match usize::try_from(scenario.byzantine_most) {
             Ok(0) | Err(_) => self.nodes(),
-            Ok(most) => most,
+            Ok(most) => most.min(self.nodes()),
         };
         let wanted = draw.within(1, most as u64);
         for node in self.in_any_order(draw) {
