@@ -169,6 +169,7 @@ impl Recipe {
             config: scenario.world(seed),
             nodes,
             blobs,
+            stakes: scenario.stakes(seed),
             strategies: load::strategies(),
             plan: self.plan(seed),
             until: scenario.until(),
@@ -179,7 +180,12 @@ impl Recipe {
             pulse: Box::new(move |events, now| heartbeat.beat(events, now)),
         };
         let outcome = simulation.run::<Madsim>();
-        Ending::from(outcome.expect("the parent has checked the plan"))
+        let ending = Ending::from(outcome.expect("the parent has checked the plan"));
+        if scenario.must_fail {
+            ending.must_fail()
+        } else {
+            ending
+        }
     }
 }
 
