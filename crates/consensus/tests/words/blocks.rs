@@ -46,6 +46,26 @@ fn both_forms_of_a_block_have_one_name_and_one_signature() {
 }
 
 #[test]
+fn blocks_of_round_1_stand_on_those_that_nobody_signed() {
+    let genesis = [1, 0, 2, 3].map(|author| name(0, author));
+    for form in [COMPACT, FULL] {
+        let mut parts = Parts::new(form, PLAIN);
+        parts.round = 1;
+        parts.names.clear();
+        if form == FULL {
+            let written = genesis.map(|name| (0, name.author.get(), *name.digest.get().as_bytes()));
+            parts.names.extend(written);
+        } else {
+            parts.previous = vec![0b1111];
+        }
+        let block = decode(&parts.frame()).unwrap().verify(&NET.members).unwrap();
+        let header = parts.header().unwrap();
+        assert_eq!(header.parents[..], genesis);
+        assert_eq!(block.reference(), header.reference());
+    }
+}
+
+#[test]
 fn what_no_rule_limits_may_take_any_value() {
     for form in [COMPACT, FULL] {
         let mut parts = Parts::new(form, PLAIN);
