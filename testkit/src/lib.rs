@@ -4,8 +4,9 @@
 //! same code runs on a real machine and inside the simulator.
 //!
 //! Modules: [`contract`], one suite per environment trait; [`survivors`], what a crash may leave of a store; [`rounds`],
-//! a small protocol that uses all of them.
+//! a small protocol that uses all of them; [`rule`], the commit rule of consensus as a specification to compare with.
 
 pub mod contract;
 pub mod rounds;
+pub mod rule;
 pub mod survivors;

@@ -404,6 +404,14 @@ impl<S: Suite> SignedBlock<S> {
         self.wire_header().digest(parents)
     }
 
+    /// Its frame with these parents in full.
+    pub(crate) fn frame_in_full(&self, parents: Vec<BlockRef>) -> Bytes {
+        wire::encode(&Self {
+            parents: Parents::Full(parents),
+            ..self.clone()
+        })
+    }
+
     pub(crate) fn wire_header(&self) -> wire::Header<'_> {
         wire::Header {
             epoch: self.epoch,

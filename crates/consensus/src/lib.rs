@@ -1,12 +1,19 @@
 //! Orders opaque payloads: a Mysticeti-class DAG consensus (arXiv 2310.14821) as a synchronous machine.
 
 pub mod block;
+pub mod committer;
 pub mod core;
+pub mod dag;
+mod fetcher;
+mod held;
+pub mod linearizer;
 pub mod machine;
 pub mod members;
 pub mod messages;
 pub mod restore;
 pub mod rules;
+pub mod schedule;
+pub mod serve;
 pub mod set;
 mod wire;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use crypto::Verified;
 use types::{
-    AuthorityIndex, BlockRef, Commit, CommitDigest, CommitIndex, Equivocation, Mono, Round, UnixMillis,
+    AuthorityIndex, BlockRef, Commit, CommitDigest, CommitIndex, CommitRef, Equivocation, Mono, Round,
+    UnixMillis,
 };
 
 use crate::block::{Payloads, SignedBlock};
@@ -27,6 +28,10 @@ pub struct AskId(pub(crate) u64);
 
 /// Something that happened.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most events are blocks, and each is moved into the machine once"
+)]
 pub enum Event<S: Suite> {
     /// Time has passed: the [`deadline`](crate::Core::deadline) was reached.
     Tick,
@@ -97,6 +102,14 @@ pub enum Action<S: Suite> {
         /// Which rule.
         fault: Fault,
     },
+    /// A quorum has voted for other commits than this member's, or it has: more members are faulty than the protocol allows
+    /// for. Nothing more is committed.
+    Forked {
+        /// The last commit of this member.
+        own: CommitRef,
+        /// The commit that a quorum votes for, of the same index or the next.
+        proven: CommitRef,
+    },
     /// A quorum has voted for the last commit of the epoch. The machine makes no more blocks and goes on answering.
     Closed,
 }
@@ -111,6 +124,8 @@ pub enum Fault {
     WrongDigest,
     /// An answer that breaks the rules.
     WrongAnswer,
+    /// Commits of a quorum that are not this member's: see [`Action::Forked`].
+    Fork,
     /// Commits that a quorum has not voted for.
     UnprovenCommits,
     /// More blocks with missing parents than are held for one author.

@@ -5,10 +5,12 @@
 //! [`crate::recovery`]).
 
 use bytes::Bytes;
+use crypto::Digest;
 use serde::{Deserialize, Serialize};
-use types::{BlockRef, CommitIndex, CommitRef, Round};
+use types::{AuthorityIndex, BlockRef, CommitIndex, CommitRef, Round};
 
 use crate::machine::{Record, Table};
+use crate::schedule::Swaps;
 
 /// Key of the marker in [`Table::State`]. Its value is a round, little endian: own blocks of lower rounds may have been
 /// signed by an owner that has forgotten it, so none is signed again.
@@ -27,14 +29,26 @@ pub struct CommitState {
     pub oldest: CommitIndex,
     /// Rounds at or below are not ordered any more.
     pub floor: Round,
+    /// The latest beacon.
+    pub beacon: Digest,
     /// Reputation since the last schedule, by author.
     pub scores: Vec<u64>,
     /// Commits in those scores.
     pub scored: u64,
     /// Whose leader slots go to others: the authors that lose theirs, ascending.
-    pub bad: Vec<u16>,
+    pub bad: Vec<AuthorityIndex>,
     /// And those who take them, ascending.
-    pub good: Vec<u16>,
+    pub good: Vec<AuthorityIndex>,
+}
+
+impl CommitState {
+    /// The swaps in force.
+    pub fn swaps(&self) -> Swaps {
+        Swaps {
+            bad: self.bad.clone(),
+            good: self.good.clone(),
+        }
+    }
 }
 
 /// Everything that a machine starts from. In a store that was never used, all of it is empty.

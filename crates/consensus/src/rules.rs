@@ -76,6 +76,8 @@ pub struct Pace {
     pub idle_round: Duration,
     /// How long a block waits at most because its author's clock is ahead.
     pub max_clock_wait: Duration,
+    /// How long a missing block may come by itself before it is asked for.
+    pub fetch_wait: Duration,
     /// How long a peer has to answer before the next one is asked.
     pub fetch_timeout: Duration,
     /// Blocks asked for in one request.
@@ -86,12 +88,14 @@ pub struct Pace {
     pub horizon: u32,
     /// Blocks of one author that are held while their parents are missing.
     pub held_blocks: usize,
-    /// Bytes of one author's held blocks.
+    /// Bytes of all held blocks; each author has an equal share of them, and room for one block at least.
     pub held_bytes: usize,
     /// Commits behind the committee's before commits are fetched instead of blocks.
     pub commit_lag: u64,
     /// Commits asked for in one request.
     pub fetch_commits: u64,
+    /// Own blocks that may be made before the first of them is durable.
+    pub undurable: usize,
     /// Own payloads that wait for a block.
     pub queued_payloads: usize,
     /// Bytes of own payloads that wait for a block.
@@ -105,14 +109,16 @@ impl Default for Pace {
             min_round: Duration::from_millis(5),
             idle_round: Duration::from_millis(100),
             max_clock_wait: Duration::from_millis(250),
+            fetch_wait: Duration::from_millis(20),
             fetch_timeout: Duration::from_millis(500),
             fetch_blocks: 64,
             fetches: 32,
             horizon: 500,
             held_blocks: 256,
-            held_bytes: 16 << 20,
+            held_bytes: 64 << 20,
             commit_lag: 100,
             fetch_commits: 100,
+            undurable: 8,
             queued_payloads: 16_384,
             queued_bytes: 16 << 20,
         }
