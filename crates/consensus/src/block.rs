@@ -223,9 +223,6 @@ pub enum BlockError {
     /// The share of the beacon is not the author's.
     #[error("the share of the beacon: {0}")]
     Share(SignatureError),
-    /// The parents that the author means give another digest than the one signed.
-    #[error("the digest is not that of the block's content")]
-    Digest,
 }
 
 /// What an author signs for the beacon: chain, epoch and round, and nothing that it could choose.

@@ -9,7 +9,9 @@ use crate::kit::{BEACON, COMPACT, FULL, NET, PLAIN, Parts, decode, index, share}
 const SHORT: BlockError = BlockError::Malformed("too few bytes");
 
 /// Names what is wrong, makes it so, and what it is refused with.
-type Case = (&'static str, fn(&mut Parts), BlockError);
+type Case = (&'static str, Spoil, BlockError);
+
+type Spoil = fn(&mut Parts);
 
 fn refuse(form: u8, round: u32, cases: Vec<Case>) {
     for (what, spoil, expected) in cases {
@@ -406,7 +408,7 @@ fn a_changed_byte_is_noticed_but_in_parents_in_short() {
 #[test]
 fn a_signature_holds_for_its_author_chain_and_block_only() {
     for form in [COMPACT, FULL] {
-        let cases: Vec<(&str, fn(&mut Parts))> = vec![
+        let cases: [(&str, Spoil); 6] = [
             ("of another member", |p| p.signer = 2),
             ("of another chain", |p| {
                 p.chain = ChainId::new(Digest::of(b"amos"))
