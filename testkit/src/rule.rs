@@ -13,10 +13,13 @@
 //!
 //! The two-round rule (Odontoceti, arXiv 2510.01216) is the same with larger quorums, and with votes in place of certificates.
 //!
-//! Modules in reading order: [`graph`], what is decided on; [`drawing`], graphs as text.
+//! Modules in reading order: [`graph`], what is decided on; [`drawing`], graphs as text; [`every`], all small graphs;
+//! [`random`], large ones.
 
 pub mod drawing;
+pub mod every;
 pub mod graph;
+pub mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -161,7 +164,10 @@ pub fn verdicts(graph: &Graph, rule: &Rule) -> Result<BTreeMap<Slot, Verdict>, C
 }
 
 /// What the two rounds above a slot (the one, with two rounds) say of it.
-fn direct(graph: &Graph, rule: &Rule, slot: Slot) -> Result<Verdict, Conflict> {
+///
+/// # Errors
+/// When they hold evidence for two outcomes.
+pub fn direct(graph: &Graph, rule: &Rule, slot: Slot) -> Result<Verdict, Conflict> {
     let author = rule.leaders_of(slot.round)[slot.offset];
     let voters = graph.round(slot.round + 1).iter().copied();
     let skipped =
