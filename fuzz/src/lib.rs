@@ -3,6 +3,8 @@
 //! With cargo-fuzz and a nightly compiler: `RUSTFLAGS="--cfg madsim" cargo fuzz run <target>`. `cargo run --bin seed`
 //! fills `corpus/` first, with what decodes.
 
+pub mod consensus;
+
 use crypto::segments::{FileKey, Sealer, open};
 use runtime::network::fuzzing;
 use serde::Serialize;

@@ -69,6 +69,8 @@ pub enum Domain {
     Kernel,
     /// Keys of identities: (node, kind, 0).
     Identity,
+    /// What a Byzantine node does with a packet: (from, to, packet).
+    Adversary,
 }
 
 /// A source of as many random values as one decision needs.

@@ -13,6 +13,7 @@ use env::sync::mpsc;
 use env::{Clock, Env, PeerAddress};
 use types::PeerId;
 
+use crate::adversary::Strategies;
 use crate::costs::Costs;
 use crate::disk::{Profile, Survivors};
 use crate::draw::Seed;
@@ -35,6 +36,8 @@ pub struct Lab {
     pub nodes: usize,
     /// How they are built and scheduled.
     pub config: WorldConfig,
+    /// What Byzantine nodes may do.
+    pub strategies: Strategies,
     /// What happens besides what the play does.
     pub steps: Vec<Step>,
     /// How long the play may take. A play that takes longer fails.
@@ -55,6 +58,7 @@ impl Lab {
                 shuffle_ties: true,
                 buggify: false,
             },
+            strategies: Strategies::generic(),
             steps: Vec::new(),
             limit: Duration::from_secs(600),
         }
@@ -94,6 +98,7 @@ impl Lab {
             config: self.config.clone(),
             nodes,
             blobs: Vec::new(),
+            strategies: self.strategies.clone(),
             plan: Plan {
                 steps: self.steps.clone(),
             },

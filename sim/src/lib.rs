@@ -13,7 +13,7 @@
 //!
 //! Modules in reading order:
 //! - what a run is made from: [`draw`], [`scenario`], [`swarm`], [`plan`], [`load`], [`recipe`];
-//! - the world: [`time`], [`queue`], [`kernel`], [`world`], `tasks`, [`handle`], [`clock`], [`costs`], [`network`], [`disk`],
+//! - the world: [`time`], [`queue`], [`kernel`], [`world`], `tasks`, [`handle`], [`clock`], [`costs`], [`network`], [`wan`], [`adversary`], [`disk`],
 //!   [`storage`], [`hosts`], [`scheme`];
 //! - what comes of it: [`run`], [`oracle`], [`trace`], [`verdict`], [`tally`], [`shrink`];
 //! - who runs it: [`worker`], [`guard`], [`canary`], [`doctor`], and, for tests, [`lab`].
@@ -24,6 +24,7 @@ compile_error!(
      unset RUSTFLAGS, or run `RUSTFLAGS=\"$RUSTFLAGS --cfg madsim\" cargo ...`"
 );
 
+pub mod adversary;
 pub mod canary;
 pub mod clock;
 pub mod costs;
@@ -52,6 +53,7 @@ mod tasks;
 pub mod time;
 pub mod trace;
 pub mod verdict;
+pub mod wan;
 pub mod worker;
 pub mod world;
 

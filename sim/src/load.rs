@@ -1,6 +1,6 @@
 //! The test load: `testkit::rounds` on every node, and the oracles that watch it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use env::PeerAddress;
 use testkit::rounds::{Rounds, run};
 use types::PeerId;
 
+use crate::adversary::Strategies;
 use crate::draw::{Domain, Seed};
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::scheme::SimScheme;
@@ -73,6 +74,11 @@ pub fn build_with<S: Scheme>(
         }
     });
     (specs.collect(), vec![(BLOB_URL.to_owned(), content)])
+}
+
+/// What Byzantine nodes of the load may do.
+pub fn strategies() -> Strategies {
+    Strategies::generic()
 }
 
 /// The oracles of the load.
@@ -190,6 +196,8 @@ impl Oracle for NothingForgotten {
 struct Progress {
     newest: Vec<Option<u64>>,
     excused: Vec<bool>,
+    byzantine: BTreeSet<NodeIndex>,
+    absent: BTreeSet<NodeIndex>,
     healed: Option<Healed>,
 }
 
@@ -211,6 +219,8 @@ impl Progress {
         Self {
             newest: vec![None; nodes],
             excused: vec![false; nodes],
+            byzantine: BTreeSet::new(),
+            absent: BTreeSet::new(),
             healed: None,
         }
     }
@@ -221,6 +231,10 @@ impl Oracle for Progress {
         match fact {
             Fact::Damaged { node, .. } => self.excused[*node] = true,
             Fact::Spared { node } => self.excused[*node] = false,
+            Fact::Byzantine { node, .. } => _ = self.byzantine.insert(*node),
+            Fact::Honest { node, .. } => _ = self.byzantine.remove(node),
+            Fact::Absent { node, .. } => _ = self.absent.insert(*node),
+            Fact::Started { node, .. } => _ = self.absent.remove(node),
             Fact::Said { node, at, event, .. } if event.kind == "block_made" => {
                 self.newest[*node] = Some(event.a);
                 if let Some(healed) = &mut self.healed
@@ -253,7 +267,9 @@ impl Oracle for Progress {
             Some(reached) => took(reached) > HEAL_LIMIT,
             None => took(at) >= HEAL_LIMIT,
         };
-        let mut nodes = (0..self.newest.len()).filter(|node| !self.excused[*node]);
+        let excused =
+            |node| self.excused[node] || self.byzantine.contains(&node) || self.absent.contains(&node);
+        let mut nodes = (0..self.newest.len()).filter(|node| !excused(*node));
         let Some(node) = nodes.find(late) else {
             return Ok(());
         };
@@ -283,8 +299,8 @@ mod tests {
     use super::*;
 
     /// What an oracle makes of one node's life, of a word each second: `r` starts it, `b` and a round make a block,
-    /// `k` and a round recover one, `f` reopens its store, `d` damages its disk, `s` says that nothing did, `h` heals
-    /// the network, `w` and a number wait for so many seconds more.
+    /// `k` and a round recover one, `f` reopens its store, `d` damages its disk, `s` says that nothing did, `y` and `o`
+    /// turn it Byzantine and honest, `a` takes it away, `h` heals the network, `w` and a number wait for so many seconds more.
     fn objects(mut oracle: impl Oracle, life: &str) -> bool {
         let mut at = VirtualTime::ZERO;
         let broken = life.split(' ').any(|word| {
@@ -313,6 +329,9 @@ mod tests {
                     unnoticed: false,
                 },
                 "s" => Fact::Spared { node },
+                "y" => Fact::Byzantine { node, at },
+                "o" => Fact::Honest { node, at },
+                "a" => Fact::Absent { node, at },
                 "h" => Fact::Healed { at },
                 "w" => {
                     let seconds: u64 = round.parse().expect("a number of seconds");
@@ -342,6 +361,10 @@ mod tests {
             ("b3 h b4", false),
             ("d b3 h w100", false),
             ("d s b3 h w100", true),
+            ("y b3 h w100", false),
+            ("y r o b3 h w100", true),
+            ("a h w100", false),
+            ("a r b3 h w100", true),
             ("b3 w100", false),
         ] {
             assert_eq!(objects(Progress::new(1), life), expected, "{life}");

@@ -1,7 +1,7 @@
 //! The network: directed links that delay, lose and hold back packets, and above them the sessions, messages,
 //! requests and streams that [`env::Network`] promises.
 //!
-//! A packet passes, in this order: the link's block (partition), its queue (bandwidth), its accidents (loss,
+//! A packet passes, in this order: the adversary, if its sender is Byzantine, the link's block (partition), its queue (bandwidth), its accidents (loss,
 //! corruption, duplication, extra delay), its latency. What a real transport would send again after a loss comes
 //! later instead; what it would not (a dial, a ping) is gone. A session ends only by its idle limit, or by a reset
 //! that crossed the network.
@@ -11,6 +11,7 @@ mod link;
 mod packet;
 mod session;
 mod stream;
+mod tamper;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use self::packet::{Body, Packet};
 pub(crate) use self::session::Session;
 pub(crate) use self::stream::StreamEnd;
 pub use self::stream::{SimStream, SimStreamReceiver, SimStreamSender};
+pub use self::tamper::MAX_TAMPERED;
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 
@@ -82,6 +84,13 @@ impl NetConfig {
 pub(crate) enum NetEvent {
     /// A packet arrives.
     Arrive(Packet),
+    /// A packet leaves that its sender held back.
+    Leave {
+        packet: Packet,
+        incarnation: u32,
+        /// What the sender did to it.
+        cause: Option<u64>,
+    },
     /// A session looks at its age: dials again, pings, or gives up.
     Tick {
         node: NodeIndex,

@@ -38,6 +38,28 @@ pub enum Fact<'a> {
         /// Which node.
         node: NodeIndex,
     },
+    /// From here on a node may send anything; what it says of itself is still what its program means. Nobody is to
+    /// blame for what its blocks and votes contradict, now and ever after.
+    Byzantine {
+        /// Which node.
+        node: NodeIndex,
+        /// When.
+        at: VirtualTime,
+    },
+    /// From here on a node that was Byzantine sends what its program does. What it sent before stays.
+    Honest {
+        /// Which node.
+        node: NodeIndex,
+        /// When.
+        at: VirtualTime,
+    },
+    /// A node does not run, or no longer does, and no heal will change that: only a start does.
+    Absent {
+        /// Which node.
+        node: NodeIndex,
+        /// When.
+        at: VirtualTime,
+    },
     /// A node said something of itself.
     Said {
         /// Which node.
@@ -49,7 +71,8 @@ pub enum Fact<'a> {
         /// The number of its record in the trace.
         seq: u64,
     },
-    /// Every fault is over and every node runs: from here on the network has to make progress.
+    /// Every fault is over, and every node runs that is not absent: from here on the network has to make progress.
+    /// Byzantine nodes are so still.
     Healed {
         /// When.
         at: VirtualTime,

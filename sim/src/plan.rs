@@ -5,6 +5,7 @@ mod range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::adversary::{Assignment, Installed, Manner};
 use crate::clock::NodeClock;
 use crate::disk::{Disk, DiskFault, FaultKind, Harm, Survivors};
 use crate::hosts::HostManner;
@@ -113,7 +114,19 @@ pub enum Action {
     SwapDisks { a: NodeIndex, b: NodeIndex },
     /// Every blob whose URL starts with `prefix` is served like this.
     Host { prefix: String, manner: HostManner },
-    /// Every fault ends and every node that is down starts.
+    /// From here on what the node's program sends passes through an adversary, in place of an earlier one.
+    Byzantine {
+        node: NodeIndex,
+        strategy: String,
+        #[serde(default, skip_serializing_if = "Manner::is_usual")]
+        with: Manner,
+    },
+    /// From here on the node sends what its program does.
+    Honest { node: NodeIndex },
+    /// The node's process is gone, and no heal brings it back: only `Restart` does. At the very beginning, it does not
+    /// even start.
+    Absent { node: NodeIndex },
+    /// Every fault ends and every node that is down starts, but for absent ones. Byzantine nodes stay so.
     HealAll,
 }
 
@@ -139,6 +152,9 @@ impl Action {
             Self::DiskClear { .. } => "disk_clear",
             Self::SwapDisks { .. } => "swap_disks",
             Self::Host { .. } => "host",
+            Self::Byzantine { .. } => "byzantine",
+            Self::Honest { .. } => "honest",
+            Self::Absent { .. } => "absent",
             Self::HealAll => "heal_all",
         }
     }
@@ -155,7 +171,10 @@ impl Action {
             | Self::ClockStep { node, .. }
             | Self::ClockRepair { node }
             | Self::Disk { node, .. }
-            | Self::DiskClear { node, .. } => Some(*node),
+            | Self::DiskClear { node, .. }
+            | Self::Byzantine { node, .. }
+            | Self::Honest { node }
+            | Self::Absent { node } => Some(*node),
             Self::Cut { from, .. } | Self::Mend { from, .. } | Self::Reset { from, .. } => Some(*from),
             Self::Partition { side, .. } | Self::Heal { side, .. } if side.len() == 1 => Some(side[0]),
             _ => None,
@@ -173,6 +192,7 @@ impl Action {
                 manner: HostManner::Selective { nodes },
                 ..
             } => nodes.clone(),
+            Self::Byzantine { node, with, .. } => Vec::from_iter([*node].iter().chain(&with.to).copied()),
             _ => self.node().into_iter().collect(),
         }
     }
@@ -186,6 +206,7 @@ impl Action {
             | Self::Mend { .. }
             | Self::ClockRepair { .. }
             | Self::DiskClear { .. }
+            | Self::Honest { .. }
             | Self::HealAll => true,
             Self::Slow { percent, .. } => *percent == 100,
             Self::Link { fault, .. } => *fault == LinkFault::default(),
@@ -198,7 +219,9 @@ impl Action {
             | Self::ClockDrift { .. }
             | Self::ClockStep { .. }
             | Self::Disk { .. }
-            | Self::SwapDisks { .. } => false,
+            | Self::SwapDisks { .. }
+            | Self::Byzantine { .. }
+            | Self::Absent { .. } => false,
         }
     }
 
@@ -250,6 +273,16 @@ pub enum PlanError {
         low: i128,
         /// The most.
         high: i128,
+    },
+    /// A step names a strategy that the load does not have.
+    #[error("step {step} (byzantine) names the strategy `{strategy}`, and there are: {known}")]
+    NoSuchStrategy {
+        /// The step, from 0.
+        step: usize,
+        /// What it names.
+        strategy: String,
+        /// What it may name.
+        known: String,
     },
     /// A step lies after the end of the scenario.
     #[error("step {step} ({action}) is at {at_us} us, and the scenario ends at {end_us} us")]
@@ -323,7 +356,7 @@ impl State {
     pub(crate) fn apply(&mut self, action: &Action) {
         let now = self.now;
         match action {
-            Action::Crash { .. } | Action::Restart { .. } | Action::HealAll => {
+            Action::Crash { .. } | Action::Restart { .. } | Action::Absent { .. } | Action::HealAll => {
                 unreachable!("the pump starts and ends processes")
             }
             Action::Pause { node } => self.nodes[*node].paused = true,
@@ -374,7 +407,28 @@ impl State {
                 }
             }
             Action::Host { prefix, manner } => self.hosts.set_manner(prefix, manner),
+            Action::Byzantine { node, strategy, with } => self.turn(*node, strategy, with),
+            Action::Honest { node } => {
+                self.nodes[*node].adversary = None;
+                self.tell(&Fact::Honest { node: *node, at: now });
+            }
         }
+    }
+
+    /// Makes a node Byzantine.
+    fn turn(&mut self, node: NodeIndex, strategy: &str, manner: &Manner) {
+        let assignment = Assignment {
+            seed: self.seed,
+            node,
+            nodes: self.nodes.len(),
+            manner,
+        };
+        let adversary = self.strategies.make(strategy, &assignment);
+        let adversary = adversary.expect("a run begins with a look at the strategies of its plan");
+        let name = self.recorder.name(strategy);
+        self.nodes[node].adversary = Some(Installed::new(adversary, manner.clone(), name));
+        let at = self.now;
+        self.tell(&Fact::Byzantine { node, at });
     }
 
     /// Ends every fault but the lack of processes.

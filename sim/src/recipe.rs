@@ -90,6 +90,7 @@ impl Recipe {
         let scenario = Scenario::parse("trace", &header.scenario)?;
         let plan = Plan::parse(&header.plan)?;
         plan.check(scenario.nodes, scenario.until())?;
+        load::strategies().check(&plan)?;
         Ok(Self {
             scenario,
             plan: Some(plan),
@@ -157,6 +158,7 @@ impl Recipe {
             config: scenario.world(seed),
             nodes,
             blobs,
+            strategies: load::strategies(),
             plan: self.plan(seed),
             until: scenario.until(),
             oracles: load::oracles(scenario.nodes),

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 
+use crate::adversary::Strategies;
 use crate::draw::Seed;
 use crate::kernel::Kernel;
 use crate::oracle::{Class, Oracle, Violation};
@@ -23,6 +24,8 @@ pub struct Simulation {
     pub nodes: Vec<NodeSpec>,
     /// Blobs by URL.
     pub blobs: Vec<(String, Bytes)>,
+    /// What Byzantine nodes may do.
+    pub strategies: Strategies,
     /// What goes wrong.
     pub plan: Plan,
     /// When the run ends.
@@ -67,9 +70,10 @@ impl Simulation {
     /// Runs to the end on kernel `K`.
     ///
     /// # Errors
-    /// The plan does not fit the nodes or the time.
+    /// The plan does not fit the nodes, the time or the strategies.
     pub fn run<K: Kernel>(self) -> Result<Outcome, PlanError> {
         self.plan.check(self.nodes.len(), self.until)?;
+        self.strategies.check(&self.plan)?;
         let recorder = Recorder::new(self.header, self.options, self.sink);
         let world = World::new(self.seed, self.config, self.nodes, recorder, self.pulse);
         {
@@ -77,6 +81,7 @@ impl Simulation {
             for (url, content) in self.blobs {
                 state.hosts.put(&url, content);
             }
+            state.strategies = self.strategies;
             state.oracles = self.oracles;
         }
         let end = world::run::<K>(&world, &self.plan, self.until);
@@ -234,6 +239,7 @@ mod tests {
             config: scenario.world(seed),
             nodes,
             blobs,
+            strategies: Strategies::default(),
             plan: scenario.plan(seed),
             until: scenario.until(),
             oracles: vec![Box::new(oracle)],

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::swarm::{self, Family};
 use crate::tasks::Policy;
 use crate::time::VirtualTime;
+use crate::wan::Table;
 use crate::world::WorldConfig;
 
 /// Where the nodes are.
@@ -24,7 +25,9 @@ pub enum NetPreset {
     Lan,
     /// Four regions: 20 to 130 ms one way.
     Wan,
-    /// One of the others, drawn by the seed.
+    /// The ten regions of `config/wan/ten_regions.toml`: 11 to 156 ms one way.
+    Wan10,
+    /// One room or four regions, drawn by the seed.
     Drawn,
 }
 
@@ -242,6 +245,7 @@ impl Scenario {
         let net = match self.net {
             NetPreset::Lan => NetConfig::lan(),
             NetPreset::Wan => wan(),
+            NetPreset::Wan10 => Table::ten_regions().net(),
             NetPreset::Drawn if drawn_wan => wan(),
             NetPreset::Drawn => NetConfig::lan(),
         };
@@ -309,6 +313,13 @@ mod tests {
             assert_eq!(scenario.name, name);
             assert_eq!(Scenario::parse(name, &scenario.to_text()), Ok(scenario));
         }
+    }
+
+    #[test]
+    fn a_scenario_may_lie_in_the_ten_regions() {
+        let scenario = Scenario::parse("x", "net = \"wan10\"").unwrap();
+        let world = scenario.world(Seed::new(1));
+        assert_eq!(world.net, Table::ten_regions().net());
     }
 
     #[test]

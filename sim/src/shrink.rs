@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::adversary::Manner;
 use crate::disk::{DiskFault, Survivors};
 use crate::hosts::HostManner;
 use crate::network::LinkFault;
@@ -223,8 +224,33 @@ fn simpler_actions(action: &Action) -> Vec<Action> {
                 manner: HostManner::Missing,
             }]
         }
+        Action::Byzantine { node, strategy, with } => simpler_manners(with)
+            .into_iter()
+            .map(|with| Action::Byzantine {
+                node: *node,
+                strategy: strategy.clone(),
+                with,
+            })
+            .collect(),
         _ => Vec::new(),
     }
+}
+
+/// The same with one of its parts as it is where nobody says it.
+fn simpler_manners(manner: &Manner) -> Vec<Manner> {
+    let without: [fn(&mut Manner); 5] = [
+        |manner| manner.to.clear(),
+        |manner| manner.channels.clear(),
+        |manner| manner.ppm = ALWAYS,
+        |manner| manner.ms = 0,
+        |manner| manner.bytes = 0,
+    ];
+    let less = without.iter().map(|remove| {
+        let mut less = manner.clone();
+        remove(&mut less);
+        less
+    });
+    less.filter(|less| less != manner).collect()
 }
 
 fn simpler_partitions(side: &[usize], direction: Direction) -> Vec<Action> {
@@ -285,6 +311,7 @@ mod tests {
 
     use super::*;
     use crate::Seed;
+    use crate::adversary::Strategies;
     use crate::kernel::Plain;
     use crate::load;
     use crate::oracle::{Class, Fact, Oracle, Violation};
@@ -334,6 +361,7 @@ mod tests {
             config: scenario.world(seed),
             nodes,
             blobs,
+            strategies: Strategies::default(),
             plan: candidate.plan.clone(),
             until: scenario.until(),
             oracles: vec![Box::<OneDownAtATime>::default()],
@@ -394,6 +422,44 @@ mod tests {
         assert_eq!(shrunk.smallest.plan.steps, needed);
         assert_eq!(shrunk.smallest.nodes, 61);
         assert!(shrunk.runs < 60, "{}", shrunk.runs);
+    }
+
+    #[test]
+    fn the_manner_of_a_byzantine_node_shrinks_to_what_matters() {
+        let turn = |with| {
+            vec![Step::new(
+                1_000,
+                Action::Byzantine {
+                    node: 1,
+                    strategy: "delay".to_owned(),
+                    with,
+                },
+            )]
+        };
+        let with = Manner {
+            to: vec![3],
+            channels: vec![1],
+            ppm: 10,
+            ms: 20,
+            bytes: 30,
+        };
+        let start = Candidate {
+            plan: Plan { steps: turn(with) },
+            nodes: 4,
+        };
+        let fails = |candidate: &Candidate| {
+            let needs = |step: &Step| matches!(&step.action, Action::Byzantine { with, .. } if with.ms == 20);
+            Ok::<_, Infallible>(candidate.plan.steps.iter().any(needs))
+        };
+        let Ok(shrunk) = shrink(start, VirtualTime::NEVER, 100, fails);
+        let with = Manner {
+            ms: 20,
+            ..Manner::default()
+        };
+        assert_eq!(
+            (shrunk.smallest.plan.steps, shrunk.smallest.nodes),
+            (turn(with), 2)
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) use self::node::Node;
 pub use self::pump::End;
 pub(crate) use self::pump::run;
 use self::turn::Baton;
+use crate::adversary::Strategies;
 use crate::costs::Costs;
 use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
@@ -109,6 +110,7 @@ pub(crate) struct State {
     pub ready: VecDeque<NodeIndex>,
     pub net: Net,
     pub hosts: Hosts,
+    pub strategies: Strategies,
     pub recorder: Recorder,
     pub oracles: Vec<Box<dyn Oracle>>,
     pub violation: Option<Violation>,
@@ -158,6 +160,7 @@ impl World {
             ready: VecDeque::new(),
             net: Net::new(config.net.clone(), &ids),
             hosts: Hosts::default(),
+            strategies: Strategies::default(),
             recorder,
             oracles: Vec::new(),
             violation: None,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 use sim::Seed;
+use sim::adversary::Manner;
 use sim::disk::{DiskFault, FaultKind, Survivors};
 use sim::kernel::{Kernel, Madsim, Plain};
 use sim::load;
@@ -29,6 +30,7 @@ fn watched<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan, oracles: Vec<
         config: scenario.world(seed),
         nodes,
         blobs,
+        strategies: load::strategies(),
         until: scenario.until(),
         oracles,
         header: Header {
@@ -70,6 +72,42 @@ fn a_run_is_the_same_on_both_kernels() {
             (&plain.violation, &plain.sites),
             "seed {seed}"
         );
+    }
+}
+
+#[test]
+fn one_byzantine_node_of_four_stops_nobody_and_its_run_is_the_same_on_both_kernels() {
+    let scenario = Scenario {
+        nodes: 4,
+        fault_ms: 2_000,
+        heal_ms: 31_000,
+        pause_ms: 1_000,
+        faults: Vec::new(),
+        ..Scenario::built_in("swarm").expect("it is built in")
+    };
+    let seed = Seed::new(3);
+    let mut ends = Vec::new();
+    for (strategy, _) in load::strategies().iter() {
+        let turn = Action::Byzantine {
+            node: 1,
+            strategy: strategy.to_owned(),
+            with: Manner::default(),
+        };
+        let steps = vec![Step::new(1_500, turn), Step::new(2_000, Action::HealAll)];
+        let plan = Plan { steps };
+        let madsim = run::<Madsim>(&scenario, seed, plan.clone());
+        let plain = run::<Plain>(&scenario, seed, plan);
+        assert_eq!(madsim.violation, None, "{strategy}");
+        assert_eq!(
+            (&madsim.summary, &madsim.ladder),
+            (&plain.summary, &plain.ladder),
+            "{strategy}"
+        );
+        assert!(
+            !ends.contains(&madsim.summary.last),
+            "{strategy} does what another one does"
+        );
+        ends.push(madsim.summary.last);
     }
 }
 

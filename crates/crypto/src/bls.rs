@@ -179,7 +179,7 @@ impl fmt::Debug for BlsSecretKey {
 }
 
 /// BLS as a [`Scheme`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlsScheme;
 
 impl Scheme for BlsScheme {

@@ -123,7 +123,7 @@ impl fmt::Debug for Ed25519SecretKey {
 }
 
 /// Ed25519 as a [`Scheme`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ed25519Scheme;
 
 impl Scheme for Ed25519Scheme {

@@ -17,7 +17,7 @@ use crate::bytes::FixedBytes;
 /// - `verify(public(s), m, sign(s, m))` holds, and whoever lacks `s` cannot make it hold;
 /// - decoding a key or a signature is total and canonical, and costs no more than one `verify`;
 /// - `verify_batch` accepts exactly when `verify` accepts every claim.
-pub trait Scheme: Copy + Clone + Debug + Default + Send + Sync + 'static {
+pub trait Scheme: Copy + Clone + Debug + Default + Eq + Send + Sync + 'static {
     /// What `sign` costs, once.
     const SIGN_WORK: Work;
     /// What `verify` costs; a batch costs as many units as it has claims.

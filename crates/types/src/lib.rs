@@ -9,10 +9,12 @@
 //! - The voting power of a [`Committee`] is exactly 10,000.
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
-//! [`mod@voting_power`], [`certificate`].
+//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`].
 
 pub mod amount;
+pub mod block;
 pub mod certificate;
+pub mod commit;
 pub mod committee;
 pub mod counter;
 pub mod decode;
@@ -22,7 +24,9 @@ pub mod time;
 pub mod voting_power;
 
 pub use amount::{AmountError, Rounding, SOMA, Shannons};
+pub use block::{BlockHeader, BlockRef, CommitRef, Equivocation, EquivocationError, SignedHeader, Slot};
 pub use certificate::{Certificate, CertificateError, PowerAggregator};
+pub use commit::Commit;
 pub use committee::{Authority, Committee, CommitteeError};
 pub use counter::{AuthorityIndex, CheckpointSequence, CommitIndex, Epoch, ProtocolVersion, Round, Version};
 pub use crypto::{Address, Bitmap, Digest};

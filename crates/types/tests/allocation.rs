@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use types::{Bitmap, Bounded, Committee, decode};
+use types::{Bitmap, BlockHeader, Bounded, Commit, Committee, decode};
 
 /// The system's allocator, remembering the largest request.
 struct Watching;
@@ -54,4 +54,10 @@ fn a_length_prefix_alone_reserves_at_most_a_mebibyte() {
     assert!(largest_request(|| assert!(decode::<Bounded<u64, 1024>>(&LONG, 9).is_err())) <= 1024);
     let committee = [&[0; 8][..], &LONG].concat();
     assert!(largest_request(|| assert!(decode::<Committee>(&committee, 99).is_err())) <= 1024);
+    // Epoch, round, author, timestamp, and how many parents.
+    let header = [&[0; 22][..], &LONG].concat();
+    assert!(largest_request(|| assert!(decode::<BlockHeader>(&header, 99).is_err())) <= 1024);
+    // Index, previous, leader, timestamp, no beacon, and how many blocks.
+    let commit = [&[0; 87][..], &LONG].concat();
+    assert!(largest_request(|| assert!(decode::<Commit>(&commit, 99).is_err())) <= RESERVE);
 }

@@ -5,15 +5,17 @@
 
 use crypto::bytes::hex;
 use crypto::{
-    Address, AuthoritySignature, BlsSecretKey, Digest, Ed25519SecretKey, Intent, IntentMessage, MultiSig,
-    MultiSigKey, ProofOfPossession, PublicKey, Scope, UserSignature,
+    Address, AuthoritySignature, BlsSecretKey, Digest, Ed25519Scheme, Ed25519SecretKey, Intent,
+    IntentMessage, MultiSig, MultiSigKey, ProofOfPossession, PublicKey, Scope, UserSignature,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use types::block::block_message;
 use types::{
-    Authority, AuthorityIndex, BlockDigest, Certificate, ChainId, CheckpointDigest, CheckpointSequence,
-    CommitDigest, CommitIndex, Committee, EffectsDigest, Epoch, ObjectDigest, ObjectId, ProtocolVersion,
-    Round, Shannons, TransactionDigest, UnixMillis, Version, VotingPower, decode, encode,
+    Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId,
+    CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
+    EffectsDigest, Epoch, Equivocation, ObjectDigest, ObjectId, ProtocolVersion, Round, Shannons,
+    SignedHeader, TransactionDigest, UnixMillis, Version, VotingPower, decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -132,12 +134,62 @@ fn ids_and_numbers() -> String {
     .concat()
 }
 
+fn blocks_and_commits() -> String {
+    let digest = Digest::of(b"soma");
+    let parent = BlockRef {
+        round: Round::new(6),
+        author: AuthorityIndex::new(258).unwrap(),
+        digest: BlockDigest::new(digest),
+    };
+    let vote = CommitRef {
+        index: CommitIndex::new(0x0102_0304_0506_0708),
+        digest: CommitDigest::new(digest),
+    };
+    let genesis = BlockHeader::genesis(Epoch::new(3), parent.author, UnixMillis::new(1_700_000_000_000));
+    let header = |beacon: &[u8]| BlockHeader {
+        round: Round::new(7),
+        parents: Bounded::new(vec![parent]).unwrap(),
+        vote: Some(vote),
+        beacon: Bounded::new(beacon.to_vec()),
+        ..genesis.clone()
+    };
+    let signed = |header: BlockHeader| SignedHeader::<Ed25519Scheme> {
+        signature: key(1).sign(&block_message(ChainId::new(digest), header.digest())),
+        header,
+    };
+    let equivocation = Equivocation::new(signed(header(&[1])), signed(header(&[2]))).unwrap();
+    assert_eq!(
+        equivocation.verify(ChainId::new(digest), &key(1).public()),
+        Ok(())
+    );
+    let commit = Commit {
+        index: CommitIndex::new(1),
+        previous: Commit::root(ChainId::new(digest), Epoch::new(3)),
+        leader: header(&[1]).reference(),
+        timestamp: UnixMillis::new(1_700_000_000_000),
+        beacon: Some(digest),
+        blocks: vec![parent, header(&[1]).reference()],
+    };
+    [
+        row("BlockHeader", &header(&[1, 2, 3])),
+        row("BlockHeader::Genesis", &genesis),
+        row("BlockRef", &parent),
+        row("Commit", &commit),
+        row("CommitRef", &commit.reference()),
+        row("Equivocation", &equivocation),
+        row("SignedHeader", &signed(genesis)),
+        row("Slot", &parent.slot()),
+    ]
+    .concat()
+}
+
 #[test]
 fn every_encoding_is_the_golden_one() {
     let now = [
         keys_and_signatures(),
         committee_and_certificate(),
         ids_and_numbers(),
+        blocks_and_commits(),
     ]
     .concat();
     let mut settings = insta::Settings::clone_current();

@@ -8,29 +8,13 @@ use sim::Seed;
 use sim::scenario::Scenario;
 use sim::trace::{Header, Kind, Level, Options, Record, Recorder};
 
-const GOLDEN: &str = include_str!("../../../fixtures/encoding/words.snap");
+const GOLDEN: [&str; 2] = [
+    include_str!("../../../fixtures/encoding/words.snap"),
+    include_str!("../../../fixtures/encoding/consensus.snap"),
+];
 
 fn main() -> io::Result<()> {
-    // The head of the file, between two lines of dashes, says where it comes from.
-    let rows = GOLDEN.splitn(3, "---\n").nth(2);
-    let rows = rows.ok_or_else(|| io::Error::other("the fixture has no head"))?;
-    for row in rows.lines() {
-        let columns: Vec<_> = row.split_whitespace().collect();
-        let [name, _, bytes] = columns[..] else {
-            return Err(io::Error::other(format!("a row has three columns: {row}")));
-        };
-        let kind = name.split("::").next().unwrap_or(name);
-        let folder = format!("corpus/{}", snake_case(kind));
-        fs::create_dir_all(&folder)?;
-        let digits = bytes.trim_start_matches("0x").as_bytes();
-        let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16);
-        let bytes: Vec<u8> = digits
-            .chunks(2)
-            .map(byte)
-            .collect::<Result<_, _>>()
-            .map_err(io::Error::other)?;
-        fs::write(format!("{folder}/{}", name.replace("::", "_")), bytes)?;
-    }
+    GOLDEN.into_iter().try_for_each(golden)?;
     for scenario in ["calm", "swarm", "wan"] {
         let text = fs::read(format!("../config/sim/{scenario}.toml"))?;
         keep("scenario", scenario, &text)?;
@@ -58,6 +42,31 @@ fn main() -> io::Result<()> {
     )?;
     for (name, level) in [("whole", Level::L3), ("faults", Level::L1)] {
         keep("trace", name, &trace(level)?)?;
+    }
+    Ok(())
+}
+
+/// Keeps what stands in the rows of a fixture.
+fn golden(fixture: &str) -> io::Result<()> {
+    // The head of the file, between two lines of dashes, says where it comes from.
+    let rows = fixture.splitn(3, "---\n").nth(2);
+    let rows = rows.ok_or_else(|| io::Error::other("the fixture has no head"))?;
+    for row in rows.lines() {
+        let columns: Vec<_> = row.split_whitespace().collect();
+        let [name, _, bytes] = columns[..] else {
+            return Err(io::Error::other(format!("a row has three columns: {row}")));
+        };
+        let kind = name.split("::").next().unwrap_or(name);
+        let folder = format!("corpus/{}", snake_case(kind));
+        fs::create_dir_all(&folder)?;
+        let digits = bytes.trim_start_matches("0x").as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16);
+        let bytes: Vec<u8> = digits
+            .chunks(2)
+            .map(byte)
+            .collect::<Result<_, _>>()
+            .map_err(io::Error::other)?;
+        fs::write(format!("{folder}/{}", name.replace("::", "_")), bytes)?;
     }
     Ok(())
 }

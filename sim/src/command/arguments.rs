@@ -68,7 +68,7 @@ pub enum Command {
         #[command(flatten)]
         what: WhatArguments,
     },
-    /// Names the built-in scenarios.
+    /// Names the built-in scenarios, the strategies of Byzantine nodes, and the network whose floor is known.
     List,
     /// Says what this machine lets the simulator watch, and whether each planted leak is caught.
     Doctor,

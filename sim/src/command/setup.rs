@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use sim::Seed;
+use sim::load;
 use sim::plan::Plan;
 use sim::recipe::{Build, Recipe};
 use sim::scenario::Scenario;
@@ -96,6 +97,7 @@ pub fn recipe(what: &WhatArguments, build: Build) -> Result<Recipe> {
             let plan = Plan::parse(&read(path)?);
             let plan = plan.map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
             plan.check(scenario.nodes, scenario.until())
+                .and_then(|()| load::strategies().check(&plan))
                 .map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
             Some(plan)
         }

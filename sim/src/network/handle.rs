@@ -478,7 +478,15 @@ impl State {
         }
         let serving = &mut current.counts(channel.id).serving;
         *serving = serving.saturating_sub(1);
-        self.send_over(node, peer, Body::Answer { id, body });
+        self.send_over(
+            node,
+            peer,
+            Body::Answer {
+                id,
+                channel: channel.id,
+                body,
+            },
+        );
     }
 
     /// Counts a message that the listener took, and returns credit to its sender from time to time. Credit of a

@@ -76,16 +76,9 @@ const FOR_EVER_NS: u64 = u64::MAX / 4;
 const MAX_LOSSES: u32 = 6;
 
 impl State {
-    /// Sends a packet from `from`, once its processor has done the work before it.
-    pub(super) fn send_packet(&mut self, from: NodeIndex, to: NodeIndex, session: u64, body: Body) {
-        let mut packet = Packet {
-            from,
-            to,
-            session,
-            body,
-            sent: 0,
-            twin: None,
-        };
+    /// Lets a packet leave `from`, once its processor has done the work before it.
+    pub(super) fn put(&mut self, from: NodeIndex, to: NodeIndex, session: u64, body: Body) {
+        let mut packet = Packet::new(from, to, session, body);
         let size = packet.size();
         let mut record = self.record_of(Kind::Send, from, Name::NONE, to as u64, size);
         packet.sent = match packet.payload() {

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
+use crate::adversary::Shape;
 use crate::world::NodeIndex;
 
 /// One packet on a link.
@@ -42,6 +43,7 @@ pub(crate) enum Body {
     },
     Answer {
         id: u64,
+        channel: u16,
         body: Option<Bytes>,
     },
     Open {
@@ -68,7 +70,49 @@ pub(crate) enum Body {
 /// Bytes of a packet around its payload: IP, UDP, QUIC and our own framing.
 const OVERHEAD: u64 = 60;
 
+impl Body {
+    /// What it says besides a transport's own words, and how; but for frames, whose channel their stream knows.
+    pub fn content(&self) -> Option<((Shape, u16), &Bytes)> {
+        match self {
+            Self::Message { channel, body } => Some(((Shape::Message, *channel), body)),
+            Self::Request { channel, body, .. } => Some(((Shape::Request, *channel), body)),
+            Self::Answer {
+                channel,
+                body: Some(body),
+                ..
+            } => Some(((Shape::Answer, *channel), body)),
+            Self::Open {
+                channel, preamble, ..
+            } => Some(((Shape::Preamble, *channel), preamble)),
+            _ => None,
+        }
+    }
+
+    /// The same with something else to say.
+    pub fn saying(&self, bytes: Bytes) -> Self {
+        let mut other = self.clone();
+        match &mut other {
+            Self::Message { body, .. } | Self::Request { body, .. } => *body = bytes,
+            Self::Open { preamble, .. } => *preamble = bytes,
+            Self::Answer { body, .. } | Self::Frame { frame: body, .. } => *body = Some(bytes),
+            _ => {}
+        }
+        other
+    }
+}
+
 impl Packet {
+    pub fn new(from: NodeIndex, to: NodeIndex, session: u64, body: Body) -> Self {
+        Self {
+            from,
+            to,
+            session,
+            body,
+            sent: 0,
+            twin: None,
+        }
+    }
+
     /// Bytes on the wire.
     pub fn size(&self) -> u64 {
         OVERHEAD + self.payload().map_or(0, |payload| payload.len() as u64)

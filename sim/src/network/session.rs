@@ -124,6 +124,11 @@ impl State {
     pub(crate) fn on_net(&mut self, event: NetEvent) {
         match event {
             NetEvent::Arrive(packet) => self.arrive(packet),
+            NetEvent::Leave {
+                packet,
+                incarnation,
+                cause,
+            } => self.leave(packet, incarnation, cause),
             NetEvent::Tick {
                 node,
                 peer,
@@ -367,11 +372,28 @@ impl State {
         None
     }
 
+    /// Forgets what came before the opening of a stream that is not taken.
+    fn lose_early(&mut self, packet: &Packet) {
+        if let Body::Open { stream, .. } = packet.body
+            && let Some(session) = self.net.session(packet.to, packet.from)
+        {
+            session.peer_opened.insert(stream / 2);
+            session.early.remove(&stream);
+        }
+    }
+
     fn dispatch(&mut self, packet: Packet) {
         let (node, peer) = (packet.to, packet.from);
         let Some(packet) = self.keep_early(packet) else {
             return;
         };
+        if let Some((kind, bytes)) = packet.body.content() {
+            self.overhear(node, peer, kind, bytes);
+        }
+        if self.is_oversize(&packet) {
+            self.lose_early(&packet);
+            return self.refuse_oversize(&packet);
+        }
         match packet.body {
             Body::Dial | Body::Accept | Body::Reset | Body::Ping => {}
             Body::Message { channel, .. } if self.is_full(node, peer, channel) => {
@@ -387,10 +409,18 @@ impl State {
             Body::MessageCredit { channel, count } => self.add_credit(node, peer, channel, count),
             Body::Request { id, channel, body } => {
                 if !self.offer_request(node, peer, channel, id, body) {
-                    self.send_over(node, peer, Body::Answer { id, body: None });
+                    self.send_over(
+                        node,
+                        peer,
+                        Body::Answer {
+                            id,
+                            channel,
+                            body: None,
+                        },
+                    );
                 }
             }
-            Body::Answer { id, body } => {
+            Body::Answer { id, body, .. } => {
                 let peer_id = self.net.ids[peer];
                 let pending = self
                     .net
@@ -434,7 +464,7 @@ impl State {
         }
     }
 
-    fn add_credit(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, count: u32) {
+    pub(super) fn add_credit(&mut self, node: NodeIndex, peer: NodeIndex, channel: u16, count: u32) {
         if let Some(session) = self.net.session(node, peer) {
             let window = &mut session.counts(channel).window;
             *window = window.saturating_sub(count);

@@ -11,16 +11,17 @@ use types::PeerId;
 
 use super::Body;
 use super::handle::{Arrival, check_size};
+use crate::adversary::Shape;
 use crate::handle::NodeHandle;
 use crate::world::{NodeIndex, State};
 
 /// One end of a stream.
 pub(crate) struct StreamEnd {
-    channel: Channel,
+    pub channel: Channel,
     ours: bool,
     /// Frames that may still be sent.
-    credit: u32,
-    next_sent: u64,
+    pub credit: u32,
+    pub next_sent: u64,
     /// No more frames will be sent: finished, dropped, or broken by the other end.
     send_over: bool,
     send_broken: bool,
@@ -80,7 +81,7 @@ impl StreamEnd {
 }
 
 impl State {
-    fn stream(&mut self, node: NodeIndex, peer: NodeIndex, id: u64) -> Option<&mut StreamEnd> {
+    pub(super) fn stream(&mut self, node: NodeIndex, peer: NodeIndex, id: u64) -> Option<&mut StreamEnd> {
         self.net.session(node, peer)?.streams.get_mut(&id)
     }
 
@@ -155,6 +156,13 @@ impl State {
         if end.receive_over {
             return;
         }
+        let channel = end.channel.id;
+        if let Some(bytes) = &frame {
+            self.overhear(node, peer, (Shape::Frame, channel), bytes);
+        }
+        let Some(end) = self.stream(node, peer, id) else {
+            return;
+        };
         end.early.insert(number, frame);
         while let Some(frame) = end.early.remove(&end.next_received) {
             end.next_received += 1;
@@ -352,15 +360,8 @@ impl SimStreamSender {
                 end.sender = Some(cx.waker().clone());
                 return Ok(false);
             }
-            end.credit -= 1;
-            let number = end.next_sent;
-            end.next_sent += 1;
-            let body = Body::Frame {
-                stream: name.id,
-                number,
-                frame: frame.take(),
-            };
-            state.send_over(node, name.peer, body);
+            let frame = frame.take().expect("a frame is sent once");
+            state.send_frame(node, name.peer, name.id, frame);
             Ok(true)
         });
         match sent {
@@ -413,6 +414,11 @@ impl SimStreamReceiver {
         let received = name.with(|state, node| {
             let end = state.stream(node, name.peer, name.id).expect("checked by `with`");
             if let Some(frame) = end.ready.pop_front() {
+                if let Err(error) = check_size(end.channel, frame.len()) {
+                    // No honest transport sends it, and none reads it.
+                    state.end_receiving(node, name.peer, name.id);
+                    return Err(error);
+                }
                 end.taken += 1;
                 if end.taken >= (end.channel.queue / 2).max(1) {
                     let count = std::mem::take(&mut end.taken);

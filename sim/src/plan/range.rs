@@ -4,7 +4,7 @@ use super::Action;
 use crate::clock::NodeClock;
 use crate::disk::DiskFault;
 use crate::hosts::HostManner;
-use crate::network::LinkFault;
+use crate::network::{LinkFault, MAX_TAMPERED};
 
 /// One number of an action.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,14 @@ impl Action {
                 | HostManner::Lying
                 | HostManner::Selective { .. } => Vec::new(),
             },
+            Self::Byzantine { with, .. } => {
+                let most = MAX_TAMPERED as u64;
+                vec![
+                    Number::ppm("with.ppm", with.ppm),
+                    Number::new("with.ms", with.ms, 0, HOUR_US / 1_000),
+                    Number::new("with.bytes", with.bytes, 0, most),
+                ]
+            }
             Self::Crash { .. }
             | Self::Restart { .. }
             | Self::Pause { .. }
@@ -77,6 +85,8 @@ impl Action {
             | Self::ClockRepair { .. }
             | Self::DiskClear { .. }
             | Self::SwapDisks { .. }
+            | Self::Honest { .. }
+            | Self::Absent { .. }
             | Self::HealAll => Vec::new(),
         }
     }
@@ -132,6 +142,7 @@ fn of_disk(fault: &DiskFault) -> Option<Number> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adversary::Manner;
     use crate::plan::{Plan, PlanError, Step};
     use crate::time::VirtualTime;
 
@@ -156,7 +167,22 @@ mod tests {
             extra_latency_us: u64::MAX,
             ..LinkFault::default()
         };
+        let turn = |with| Action::Byzantine {
+            node,
+            strategy: "withhold".to_owned(),
+            with,
+        };
+        let huge = Manner {
+            bytes: (16 << 20) + 1,
+            ..Manner::default()
+        };
+        let late = Manner {
+            ms: 3_600_001,
+            ..Manner::default()
+        };
         for (action, wrong) in [
+            (turn(huge), "with.bytes"),
+            (turn(late), "with.ms"),
             (Action::ClockStep { node, ms: i64::MIN }, "ms"),
             (Action::ClockDrift { node, ppb: i64::MIN }, "ppb"),
             (Action::Slow { node, percent: 0 }, "percent"),

@@ -189,6 +189,8 @@ kinds! {
     BlobEnd = "blob_end", "url", "answered", L2;
     /// A node drew from its entropy.
     Entropy = "entropy", "domain", "bytes", L3;
+    /// A Byzantine node did something to what it sends; the name is its strategy. How many packets left instead.
+    Tamper = "tamper", "to", "sent", L1;
 }
 
 impl Kind {

@@ -7,6 +7,7 @@ use env::sync::Semaphore;
 use types::PeerId;
 
 use super::{NodeIndex, NodeSpec, Program, WorldConfig};
+use crate::adversary::Installed;
 use crate::clock::NodeClock;
 use crate::disk::Disk;
 use crate::draw::Seed;
@@ -50,6 +51,10 @@ pub(crate) struct Node {
     pub visits: BTreeMap<&'static str, u64>,
     /// Events of this node that have drawn their place among those of one instant.
     pub ties: u64,
+    /// What stands between its program and its links, if it is Byzantine.
+    pub adversary: Option<Installed>,
+    /// No heal starts it.
+    pub absent: bool,
 }
 
 impl Node {
@@ -76,6 +81,8 @@ impl Node {
             entropy: BTreeMap::new(),
             visits: BTreeMap::new(),
             ties: 0,
+            adversary: None,
+            absent: false,
         }
     }
 

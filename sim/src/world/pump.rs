@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::turn::Next;
 use super::{Event, NodeIndex, World};
+use crate::disk::Survivors;
 use crate::handle::{NodeHandle, SimEnv};
 use crate::kernel::Kernel;
 use crate::oracle::{Fact, Violation};
@@ -61,7 +62,16 @@ impl<K: Kernel> Pump<'_, K> {
                 }
             }
         }
-        for node in 0..self.drivers.len() {
+        let late = |node: NodeIndex| {
+            let mut first = self
+                .plan
+                .steps
+                .iter()
+                .take_while(|step| step.at() == VirtualTime::ZERO);
+            first.any(|step| step.action == Action::Absent { node })
+        };
+        let punctual: Vec<NodeIndex> = (0..self.drivers.len()).filter(|node| !late(*node)).collect();
+        for node in punctual {
             self.start(node);
         }
         for (number, step) in self.plan.steps.iter().enumerate() {
@@ -135,7 +145,7 @@ impl<K: Kernel> Pump<'_, K> {
 
     /// Ends the living incarnation of a node: first it is cut off from every device, then its tasks are dropped in
     /// the order in which they were spawned, then its disk loses what was not safe.
-    fn crash(&mut self, index: NodeIndex, survivors: crate::disk::Survivors) {
+    fn crash(&mut self, index: NodeIndex, survivors: Survivors) {
         let (tasks, queue) = {
             let mut state = self.world.lock();
             if !state.nodes[index].alive {
@@ -193,11 +203,25 @@ impl<K: Kernel> Pump<'_, K> {
         }
         match action {
             Action::Crash { node, survivors } => self.crash(node, survivors),
-            Action::Restart { node } => self.start(node),
+            Action::Restart { node } => {
+                self.world.lock().nodes[node].absent = false;
+                self.start(node);
+            }
+            Action::Absent { node } => {
+                {
+                    let mut state = self.world.lock();
+                    state.nodes[node].absent = true;
+                    let at = state.now;
+                    state.tell(&Fact::Absent { node, at });
+                }
+                self.crash(node, Survivors::Everything);
+            }
             Action::HealAll => {
                 self.world.lock().heal_all();
                 for node in 0..self.drivers.len() {
-                    self.start(node);
+                    if !self.world.lock().nodes[node].absent {
+                        self.start(node);
+                    }
                 }
                 let mut state = self.world.lock();
                 let now = state.now;

@@ -1,6 +1,7 @@
 //! What is done with traces: replay, diff, bisect, view, export.
 
 use std::collections::BTreeSet;
+use std::iter;
 
 use serde_json::Value;
 use sim::trace::Kind;
@@ -211,11 +212,14 @@ fn a_trace_is_shown_as_a_page_and_exported() {
 #[test]
 fn every_kind_of_event_that_a_trace_can_have_is_in_some_trace() {
     let place = Place::new();
+    let withhold = "[[steps]]\nat_us = 1\naction = { byzantine = { node = 0, strategy = \"withhold\" } }\n";
+    place.write("withhold.toml", withhold);
     let mut missing: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    for seed in 1..40 {
+    let plans = iter::once(" --plan withhold.toml").chain(iter::repeat(""));
+    for (seed, plan) in (0..40).zip(plans) {
         place.ends(
             0,
-            &format!("--seed {seed} --scenario small.toml --trace L3 --out a"),
+            &format!("--seed {seed} --scenario small.toml --trace L3 --out a{plan}"),
         );
         for line in place
             .ends(0, &format!("export a/seed-{seed}.simtrace --ndjson"))

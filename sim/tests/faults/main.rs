@@ -2,6 +2,7 @@
 //!
 //! The `const`s below match every kind of fault with its test, so that a new kind does not compile without one.
 
+mod byzantine;
 mod clock;
 mod disk;
 mod ended;
@@ -29,6 +30,10 @@ const _: fn(&Action) -> fn() = |action| match action {
     Action::Slow { .. } => process::a_slow_node_takes_as_many_times_longer,
     Action::SwapDisks { .. } => process::swapped_disks_follow_the_power_cut,
     Action::HealAll => process::heal_all_ends_every_fault,
+    Action::Byzantine { .. } | Action::Honest { .. } => {
+        byzantine::what_is_withheld_never_leaves_and_takes_no_room
+    }
+    Action::Absent { .. } => process::an_absent_node_is_started_by_nothing_but_a_restart,
     Action::Partition { .. } | Action::Heal { .. } => network::a_partition_stops_exactly_its_direction,
     Action::Cut { .. } | Action::Mend { .. } => network::a_cut_stops_one_direction_of_one_link,
     Action::Link { .. } => network::a_fault_strikes_the_links_that_it_names,

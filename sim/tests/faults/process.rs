@@ -18,6 +18,7 @@ use sim::hosts::HostManner;
 use sim::kernel::Madsim;
 use sim::network::LinkFault;
 use sim::plan::{Action, Direction};
+use sim::trace::Kind;
 
 use crate::{CHANNEL, LATENCY, connect, connected, crossing, lab, message_within, play, send, took};
 
@@ -299,6 +300,31 @@ pub fn swapped_disks_follow_the_power_cut() {
             assert_eq!(store.get(ONE, &[1 - other]).await, Ok(None));
         }
     });
+}
+
+#[test]
+pub fn an_absent_node_is_started_by_nothing_but_a_restart() {
+    let played = play(2, |mut stage| async move {
+        let mut listeners = connect(&stage, 2).await;
+        stage.act(Action::Absent { node: 1 }).await;
+        stage.act(Action::HealAll).await;
+        stage.wait(Duration::from_secs(5)).await;
+        assert_eq!(
+            stage
+                .env(1)
+                .network()
+                .send(stage.address(0).id, CHANNEL, Bytes::new()),
+            Err(NetworkError::Closed)
+        );
+        stage.restart(1).await;
+        crate::introduce(&stage, 1, 2);
+        stage.wait(Duration::from_secs(30)).await;
+        // Whoever has come back may fall to a crash, and is healed of it.
+        stage.crash(1, Survivors::Everything).await;
+        stage.act(Action::HealAll).await;
+        listeners.truncate(1);
+    });
+    assert_eq!(played.count(Kind::Restart, ""), 5);
 }
 
 #[test]

@@ -1,0 +1,217 @@
+//! From a block that comes in to a vertex of the graph.
+
+use bytes::Bytes;
+use crypto::Verified;
+use types::{AuthorityIndex, BlockRef, Equivocation};
+
+use super::Core;
+use crate::block::{Parents, SignedBlock};
+use crate::dag::{Resolved, Want};
+use crate::held::Admission;
+use crate::machine::{Action, Fault, Now, Record, Table};
+use crate::members::Suite;
+use crate::restore::block_key;
+
+/// Blocks of one author that wait because its clock is ahead, at most; the next ones do not wait.
+const EARLY: usize = 16;
+
+impl<S: Suite> Core<S> {
+    /// A block came on a stream.
+    pub(super) fn receive(&mut self, from: AuthorityIndex, block: Verified<SignedBlock<S>>, now: Now) {
+        self.hear(&block);
+        let name = block.reference();
+        if self.is_known(&name) {
+            return;
+        }
+        if name.round.get() > self.dag.top().get().saturating_add(self.pace.horizon) {
+            return self.blame(from, Fault::FarAhead);
+        }
+        let ahead = block.timestamp().get().saturating_sub(now.wall.get());
+        let wait = std::time::Duration::from_millis(ahead).min(self.pace.max_clock_wait);
+        let is_wanted =
+            self.held.is_wanted(&Want::Name(name)) || self.held.is_wanted(&Want::Slot(name.slot()));
+        let waiting = || {
+            self.early
+                .keys()
+                .filter(|early| early.author == name.author)
+                .count()
+        };
+        if !wait.is_zero() && !is_wanted && waiting() < EARLY {
+            self.early.insert(name, (now.mono + wait, from, block));
+            return;
+        }
+        self.admit(from, block, now);
+    }
+
+    /// Takes note of a vote that is signed, whatever becomes of its block.
+    pub(super) fn hear(&mut self, block: &SignedBlock<S>) {
+        if let Some(vote) = block.vote() {
+            let heard = &mut self.heard[slot(block.reference().author)];
+            *heard = (*heard).max(vote.index);
+        }
+    }
+
+    fn is_known(&self, name: &BlockRef) -> bool {
+        name.round <= self.dag.floor() || self.dag.contains(name) || self.early.contains_key(name)
+    }
+
+    /// Blocks whose time has come.
+    pub(super) fn release(&mut self, now: Now) {
+        let due = |entry: (
+            &BlockRef,
+            &(types::Mono, AuthorityIndex, Verified<SignedBlock<S>>),
+        )| { (entry.1.0 <= now.mono).then_some(*entry.0) };
+        let names: Vec<BlockRef> = self.early.iter().filter_map(due).collect();
+        for name in names {
+            let (_, from, block) = self.early.remove(&name).expect("it was just seen there");
+            self.admit(from, block, now);
+        }
+    }
+
+    /// Accepts a block, and all that waited for it, or holds it.
+    pub(super) fn admit(&mut self, from: AuthorityIndex, block: Verified<SignedBlock<S>>, now: Now) {
+        let mut work = vec![(from, block)];
+        while let Some((from, block)) = work.pop() {
+            let name = block.reference();
+            if name.round <= self.dag.floor() || self.dag.contains(&name) {
+                continue;
+            }
+            match self.dag.resolve(&block) {
+                Resolved::Parents(parents) => {
+                    if self.dag.names(name.slot()).len() > 0 {
+                        self.accuse(&block, &parents);
+                        if !self.is_needed(&name) {
+                            continue;
+                        }
+                    }
+                    if name.author == self.signer.index {
+                        self.meet_own(&block, &parents, now);
+                    }
+                    let reached = self.dag.quorum_round();
+                    self.accept(block.into_inner(), &parents);
+                    if self.dag.quorum_round() > reached {
+                        self.round_at = now.mono;
+                    }
+                    let mut freed = self.held.free(&name);
+                    freed.reverse();
+                    work.append(&mut freed);
+                }
+                Resolved::Missing(wants) => self.hold(from, block, wants, now, &mut work),
+                Resolved::NeedsFull => self.hold(from, block, vec![Want::Name(name)], now, &mut work),
+                Resolved::Foreign => self.blame(name.author, Fault::ForeignParent),
+            }
+        }
+    }
+
+    fn hold(
+        &mut self,
+        from: AuthorityIndex,
+        block: Verified<SignedBlock<S>>,
+        wants: Vec<Want>,
+        now: Now,
+        work: &mut Vec<(AuthorityIndex, Verified<SignedBlock<S>>)>,
+    ) {
+        let author = block.reference().author;
+        match self.held.hold(block, from, wants.clone()) {
+            Admission::Full => self.blame(author, Fault::TooManyHeld),
+            Admission::Known => {}
+            Admission::Held => {
+                for want in wants {
+                    self.fetcher.search(want, from, now.mono + self.pace.fetch_wait);
+                    // A parent that only waits for its time waits no longer.
+                    let early: Vec<BlockRef> = match want {
+                        Want::Name(name) => self.early.get(&name).map(|_| name).into_iter().collect(),
+                        Want::Slot(at) => self
+                            .early
+                            .keys()
+                            .filter(|name| name.slot() == at)
+                            .copied()
+                            .collect(),
+                    };
+                    for name in early {
+                        let (_, from, block) = self.early.remove(&name).expect("it was just seen there");
+                        work.push((from, block));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a further block of a slot is accepted: somebody else's block has it as a parent, or a commit holds it.
+    fn is_needed(&self, name: &BlockRef) -> bool {
+        self.held.is_wanted(&Want::Name(*name)) || self.catch_up.wants(name)
+    }
+
+    /// Writes a block down and puts it into the graph.
+    fn accept(&mut self, block: SignedBlock<S>, parents: &[BlockRef]) {
+        let name = block.reference();
+        // In short a block can be read again as long as no slot of its parents has several.
+        let in_short = match block.parents() {
+            Parents::Full(_) => None,
+            Parents::Compact { previous, .. } => {
+                let before = types::Round::new(name.round.get() - 1);
+                let is_plain = |author| {
+                    let slot = types::Slot {
+                        round: before,
+                        author,
+                    };
+                    self.dag.names(slot).len() == 1
+                };
+                previous.iter().all(is_plain).then(|| block.frame().clone())
+            }
+        };
+        self.enter(block, parents);
+        let frame = in_short
+            .or_else(|| self.dag.frame(&name))
+            .expect("a block that was just accepted is in the graph");
+        self.store(&name, frame);
+        self.fetcher.stop(&Want::Name(name));
+        self.fetcher.stop(&Want::Slot(name.slot()));
+    }
+
+    pub(super) fn store(&mut self, name: &BlockRef, frame: Bytes) {
+        self.actions.push(Action::Store(Record {
+            table: Table::Blocks,
+            key: block_key(name),
+            value: frame,
+        }));
+    }
+
+    /// Puts a block into the graph and counts what it says.
+    pub(super) fn enter(&mut self, block: SignedBlock<S>, parents: &[BlockRef]) {
+        let (name, vote) = (block.reference(), block.vote());
+        let place = self.dag.insert(block, parents);
+        let vertex = self
+            .dag
+            .at(name.round, place)
+            .expect("a block that was just accepted is in the graph");
+        self.committer.observe(vertex, place, &mut self.schedule);
+        if let Some(vote) = vote {
+            let latest = &mut self.votes[slot(name.author)];
+            if latest.is_none_or(|(known, _)| known.index < vote.index) {
+                *latest = Some((vote, name));
+            }
+        }
+    }
+
+    /// Two blocks of one slot: shown once for each author.
+    fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
+        let name = block.reference();
+        if !self.equivocators.insert(name.author) {
+            return;
+        }
+        self.blame(name.author, Fault::Equivocated);
+        let first = self
+            .dag
+            .names(name.slot())
+            .find_map(|first| self.dag.header(&first));
+        let second = block.signed_header(parents);
+        if let Some(Ok(proof)) = first.map(|first| Equivocation::new(first, second)) {
+            self.actions.push(Action::Accuse(Box::new(proof)));
+        }
+    }
+}
+
+fn slot(author: AuthorityIndex) -> usize {
+    usize::from(author.get())
+}

@@ -1,0 +1,179 @@
+//! Blocks that wait for their parents, within bounds for each author: what a peer sends cannot make more of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crypto::Verified;
+use types::{AuthorityIndex, BlockRef, Round};
+
+use crate::block::SignedBlock;
+use crate::dag::Want;
+use crate::members::Suite;
+
+struct Waiting<S: Suite> {
+    block: Verified<SignedBlock<S>>,
+    from: AuthorityIndex,
+    missing: BTreeSet<Want>,
+}
+
+/// The blocks that wait.
+pub struct Held<S: Suite> {
+    /// By name, so by round first.
+    blocks: BTreeMap<BlockRef, Waiting<S>>,
+    /// Which blocks wait for it.
+    wanted: BTreeMap<Want, BTreeSet<BlockRef>>,
+    authors: Vec<Share>,
+    most: Share,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    blocks: usize,
+    bytes: usize,
+}
+
+/// Whether a block is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is.
+    Held,
+    /// It was before.
+    Known,
+    /// Its author has its share already, of lower rounds.
+    Full,
+}
+
+impl<S: Suite> Held<S> {
+    /// Nothing, and room for so many blocks and bytes of each author.
+    pub fn new(members: usize, blocks: usize, bytes: usize) -> Self {
+        Self {
+            blocks: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            authors: vec![Share::default(); members],
+            most: Share { blocks, bytes },
+            bytes: 0,
+        }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Their bytes.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether any block waits for it.
+    pub fn is_wanted(&self, want: &Want) -> bool {
+        self.wanted.contains_key(want)
+    }
+
+    /// Holds a block until what it misses is there. Where its author's share is taken, blocks of the highest rounds go
+    /// first: they are worth nothing before the others.
+    pub fn hold(
+        &mut self,
+        block: Verified<SignedBlock<S>>,
+        from: AuthorityIndex,
+        missing: Vec<Want>,
+    ) -> Admission {
+        let name = block.reference();
+        if let Some(waiting) = self.blocks.get(&name) {
+            if waiting.missing.iter().eq(&missing) {
+                return Admission::Known;
+            }
+            self.remove(&name);
+        }
+        let bytes = block.frame().len();
+        let author = slot(name.author);
+        while self.authors[author].blocks + 1 > self.most.blocks
+            || self.authors[author].bytes + bytes > self.most.bytes
+        {
+            let highest = self
+                .blocks
+                .keys()
+                .rev()
+                .find(|held| held.author == name.author)
+                .copied();
+            match highest {
+                Some(highest) if highest > name => self.remove(&highest),
+                _ => return Admission::Full,
+            };
+        }
+        for want in &missing {
+            self.wanted.entry(*want).or_default().insert(name);
+        }
+        self.authors[author].blocks += 1;
+        self.authors[author].bytes += bytes;
+        self.bytes += bytes;
+        let missing = missing.into_iter().collect();
+        self.blocks.insert(name, Waiting { block, from, missing });
+        Admission::Held
+    }
+
+    /// A block was accepted: those that waited for nothing else come free, ascending.
+    pub fn free(&mut self, name: &BlockRef) -> Vec<(AuthorityIndex, Verified<SignedBlock<S>>)> {
+        let mut ready = BTreeSet::new();
+        for want in [Want::Name(*name), Want::Slot(name.slot())] {
+            for waiting in self.wanted.remove(&want).unwrap_or_default() {
+                let held = self.blocks.get_mut(&waiting).expect("who waits is held");
+                held.missing.remove(&want);
+                if held.missing.is_empty() {
+                    ready.insert(waiting);
+                }
+            }
+        }
+        ready.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    /// Takes out what lies at or below the floor, and frees what waited for blocks there.
+    pub fn raise(&mut self, floor: Round) -> Vec<(AuthorityIndex, Verified<SignedBlock<S>>)> {
+        while let Some(name) = self
+            .blocks
+            .keys()
+            .next()
+            .copied()
+            .filter(|name| name.round <= floor)
+        {
+            self.remove(&name);
+        }
+        let is_below = |want: &&Want| match want {
+            Want::Name(name) => name.round <= floor,
+            Want::Slot(at) => at.round <= floor,
+        };
+        let moot: Vec<Want> = self.wanted.keys().filter(is_below).copied().collect();
+        let mut ready = BTreeSet::new();
+        for want in moot {
+            for waiting in self.wanted.remove(&want).unwrap_or_default() {
+                let held = self.blocks.get_mut(&waiting).expect("who waits is held");
+                held.missing.remove(&want);
+                if held.missing.is_empty() {
+                    ready.insert(waiting);
+                }
+            }
+        }
+        ready.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    fn remove(&mut self, name: &BlockRef) -> Option<(AuthorityIndex, Verified<SignedBlock<S>>)> {
+        let Waiting { block, from, missing } = self.blocks.remove(name)?;
+        for want in missing {
+            if let Some(waiting) = self.wanted.get_mut(&want) {
+                waiting.remove(name);
+                if waiting.is_empty() {
+                    self.wanted.remove(&want);
+                }
+            }
+        }
+        let share = &mut self.authors[slot(name.author)];
+        share.blocks -= 1;
+        share.bytes -= block.frame().len();
+        self.bytes -= block.frame().len();
+        Some((from, block))
+    }
+}
+
+fn slot(author: AuthorityIndex) -> usize {
+    usize::from(author.get())
+}

@@ -1,0 +1,77 @@
+//! What others ask of the task that owns the machine.
+
+use std::collections::BTreeMap;
+
+use consensus::{Request, Suite};
+use env::{Env, Network, Reply, Scope, Stream};
+use types::PeerId;
+
+use crate::consensus::channels::{Preamble, decode_request};
+use crate::consensus::driver::Driver;
+use crate::consensus::outgoing::Outgoing;
+
+impl<E: Env, S: Suite> Driver<'_, E, S> {
+    /// Answers a request, or hands it to a task that reads the store.
+    pub(super) fn on_request(&self, from: PeerId, body: &[u8], reply: <E::Network as Network>::Reply) {
+        let metrics = &self.setup.port.metrics;
+        // Dropping the reply refuses the request.
+        let Some((epoch, request)) = decode_request(body) else {
+            metrics.requests_refused.one();
+            return;
+        };
+        if let Some(previous) = self.previous.filter(|previous| previous.epoch() == epoch)
+            && previous.member(&from).is_some()
+        {
+            env::reached!(self.env, "node.served_the_epoch_before");
+            return previous.answer_in(self.scope, request, BTreeMap::new(), reply);
+        }
+        let (true, Some(asker)) = (epoch == self.setup.rules.epoch, self.directory.index(&from)) else {
+            metrics.requests_refused.one();
+            return;
+        };
+        match &request {
+            Request::Latest => match self.core.latest(asker) {
+                Some(answer) => {
+                    metrics.requests_served.one();
+                    drop(reply.send(types::encode(&answer).into()));
+                }
+                None => metrics.requests_refused.one(),
+            },
+            Request::Blocks { names, .. } => {
+                let known = names
+                    .iter()
+                    .filter_map(|name| Some((*name, self.core.frame(name)?)))
+                    .collect();
+                self.archive.answer_in(self.scope, request, known, reply);
+            }
+            Request::Commits { .. } => self
+                .archive
+                .answer_in(self.scope, request, BTreeMap::new(), reply),
+        }
+    }
+
+    /// Hands a stream to a task that writes own blocks to it.
+    pub(super) fn on_stream(&self, from: PeerId, preamble: &[u8], stream: <E::Network as Network>::Stream) {
+        // Dropping the stream refuses it.
+        let Some(preamble) = Preamble::decode(preamble, self.setup.rules.chain) else {
+            return;
+        };
+        if let Some(previous) = self
+            .previous
+            .filter(|previous| previous.epoch() == preamble.epoch())
+        {
+            return previous.stream_in(self.scope, &preamble, from, stream);
+        }
+        if preamble.epoch() != self.setup.rules.epoch || self.directory.index(&from).is_none() {
+            env::reached!(self.env, "node.stream_of_another_epoch");
+            return;
+        }
+        let outgoing = Outgoing::live(self.archive.clone(), self.window.subscribe());
+        let task = self.scope.spawn("outgoing", async move {
+            let (sender, _receiver) = stream.split();
+            // A broken stream is its opener's to open again.
+            drop(outgoing.send(preamble.after, sender).await);
+        });
+        drop(task); // the scope owns it
+    }
+}

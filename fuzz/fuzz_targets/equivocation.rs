@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    soma_fuzz::canonical::<types::Equivocation<crypto::Ed25519Scheme>>(bytes);
+});
