@@ -76,7 +76,7 @@ pub struct SubDag {
     pub leader: usize,
     /// It and the ancestors that no earlier leader ordered, by round, author and digest.
     pub blocks: Vec<usize>,
-    /// When, by the clocks of a majority, and never before an earlier commit.
+    /// When, by the clocks of a majority, and never before an earlier commit or the epoch's start.
     pub timestamp_ms: u64,
 }
 
@@ -247,7 +247,7 @@ fn blames(graph: &Graph, block: usize, round: u32, author: usize) -> bool {
 pub fn linearize(graph: &Graph, rule: &Rule, decisions: &[Decision]) -> Vec<SubDag> {
     let mut ordered: BTreeSet<usize> = BTreeSet::new();
     let mut gc_round = 0;
-    let mut timestamp_ms = 0;
+    let mut timestamp_ms = graph.start_ms();
     let mut sub_dags = Vec::new();
     for leader in decisions.iter().filter_map(|decision| decision.block) {
         let is_new = |&block: &usize| graph.blocks()[block].round > gc_round && !ordered.contains(&block);
@@ -286,5 +286,5 @@ fn median(graph: &Graph, leader: usize) -> u64 {
             return parent.timestamp_ms;
         }
     }
-    0
+    graph.start_ms()
 }

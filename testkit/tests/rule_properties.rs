@@ -6,21 +6,47 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::rule::drawing::draw;
 use testkit::rule::every::{Freedom, Limits, for_each_graph};
-use testkit::rule::random::{Size, random_graph, random_rule, smallest};
+use testkit::rule::random::{Size, random_graph, random_leaders, random_stakes, smallest};
 use testkit::rule::{
     Conflict, Graph, Rule, Slot, Verdict, decide, direct, equal_stakes, linearize, round_robin, verdicts,
 };
 
-const SMALL: Size = Size {
+/// 80 blocks of 4 to 10 authors.
+const SMALL: Shape = Shape {
     authors: 10,
-    blocks: 80,
-    faulty: 3_333,
+    size: Size {
+        blocks: 80,
+        faulty: 3_333,
+    },
 };
-const LARGE: Size = Size {
+/// 400 blocks of 4 to 40 authors.
+const LARGE: Shape = Shape {
     authors: 40,
-    blocks: 400,
-    faulty: 3_333,
+    size: Size {
+        blocks: 400,
+        faulty: 3_333,
+    },
 };
+
+#[derive(Clone, Copy)]
+struct Shape {
+    authors: usize,
+    size: Size,
+}
+
+impl Shape {
+    const fn with_faulty(self, faulty: u32) -> Self {
+        let size = Size { faulty, ..self.size };
+        Self { size, ..self }
+    }
+
+    fn graph(self, seed: u64, rule: impl Fn(Vec<Vec<usize>>) -> Rule) -> (Graph, Rule) {
+        let stakes = random_stakes(seed, self.authors);
+        let mut rule = rule(random_leaders(seed, stakes.len()));
+        rule.gc_depth = [1, 3, 60][seed as usize % 3];
+        (random_graph(seed, self.size, &rule, stakes), rule)
+    }
+}
 
 /// How many times as much an optimised build looks at.
 const MORE: u64 = if cfg!(debug_assertions) { 1 } else { 50 };
@@ -55,17 +81,16 @@ fn agrees(graph: &Graph, rule: &Rule, view: &Graph) -> bool {
     }
 }
 
-fn check_views(size: Size, seeds: u64, rule: impl Fn(u64, Vec<Vec<usize>>) -> Rule) -> u64 {
+fn check_views(shape: Shape, seeds: u64, rule: fn(Vec<Vec<usize>>) -> Rule) -> u64 {
     let mut disagreements = 0;
     for seed in 0..seeds {
-        let (graph, leaders) = random_graph(seed, size, rule(seed, Vec::new()).quorum);
-        let rule = rule(seed, leaders);
+        let (graph, rule) = shape.graph(seed, rule);
         let mut drawn = StdRng::seed_from_u64(seed);
         for _ in 0..4 {
             let view = view(&graph, &mut drawn);
             if !agrees(&graph, &rule, &view) {
                 disagreements += 1;
-                if size.faulty < 3_334 {
+                if shape.size.faulty < 3_334 {
                     let failing = smallest(&graph, |less| !agrees(&graph, &rule, less));
                     panic!(
                         "seed {seed}: a view and the whole graph disagree, for example\n{}\nof\n{}",
@@ -81,26 +106,19 @@ fn check_views(size: Size, seeds: u64, rule: impl Fn(u64, Vec<Vec<usize>>) -> Ru
 
 #[test]
 fn views_within_the_fault_bound_agree() {
-    check_views(SMALL, 60 * MORE, random_rule);
-    check_views(LARGE, MORE, random_rule);
+    check_views(SMALL, 60 * MORE, Rule::three_rounds);
+    check_views(LARGE, MORE, Rule::three_rounds);
 }
 
 #[test]
 fn views_of_two_round_graphs_agree_with_less_than_a_fifth_of_equivocators() {
-    let size = Size {
-        faulty: 1_999,
-        ..SMALL
-    };
-    check_views(size, 60 * MORE, |_, leaders| Rule::two_rounds(leaders));
+    check_views(SMALL.with_faulty(1_999), 60 * MORE, Rule::two_rounds);
 }
 
 #[test]
 fn beyond_the_fault_bound_views_disagree_or_a_conflict_is_said() {
-    let size = Size {
-        faulty: 9_000,
-        ..SMALL
-    };
-    assert!(check_views(size, 40, random_rule) > 0);
+    let beyond = SMALL.with_faulty(9_000);
+    assert!(check_views(beyond, 40, Rule::three_rounds) > 0);
 }
 
 #[test]
@@ -154,8 +172,7 @@ fn what_everyone_sees_at_once_is_all_committed() {
 #[test]
 fn sub_dags_order_each_block_once_after_its_ancestors() {
     for seed in 0..60 * MORE {
-        let (graph, leaders) = random_graph(seed, SMALL, 6_667);
-        let rule = random_rule(seed, leaders);
+        let (graph, rule) = SMALL.graph(seed, Rule::three_rounds);
         let sub_dags = linearize(&graph, &rule, &decide(&graph, &rule).unwrap());
         let mut ordered = BTreeSet::new();
         let mut gc_round = 0;
@@ -188,9 +205,8 @@ fn random_graphs_show_every_way_to_decide() {
     let mut open = 0;
     let mut equivocators_committed = 0;
     for seed in 0..100 {
-        let (graph, leaders) = random_graph(seed, SMALL, 6_667);
+        let (graph, rule) = SMALL.graph(seed, Rule::three_rounds);
         graph.check_quorums(6_667).unwrap();
-        let rule = random_rule(seed, leaders);
         for (slot, verdict) in verdicts(&graph, &rule).unwrap() {
             let at_once = direct(&graph, &rule, slot).unwrap() != Verdict::Undecided;
             let counter = match (verdict, at_once) {

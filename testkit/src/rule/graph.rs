@@ -150,6 +150,11 @@ impl Graph {
         Ok(())
     }
 
+    /// The epoch's start.
+    pub fn start_ms(&self) -> u64 {
+        self.blocks[0].timestamp_ms
+    }
+
     /// The stake of each author.
     pub fn stakes(&self) -> &[u16] {
         &self.stakes

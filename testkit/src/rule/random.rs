@@ -1,4 +1,5 @@
-//! Large graphs that follow from a number: unequal stakes, missing and late blocks, equivocators, several leaders.
+//! Large graphs, each of which follows from a number: unequal stakes, missing and late blocks, equivocators, several
+//! leaders.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +9,61 @@ use rand::{Rng, SeedableRng};
 
 use super::{Block, Graph, Rule, TOTAL_STAKE};
 
-/// How large the graphs are.
+/// How large a graph is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Authors, 4 or more.
-    pub authors: usize,
     /// About how many blocks.
     pub blocks: usize,
     /// The most stake that may equivocate.
     pub faulty: u32,
 }
 
-/// A graph and a table of leaders, both drawn from `seed`, whose blocks have parents with `quorum`.
-pub fn random_graph(seed: u64, size: Size, quorum: u32) -> (Graph, Vec<Vec<usize>>) {
-    let mut drawn = StdRng::seed_from_u64(seed);
-    let authors = drawn.gen_range(4..=size.authors);
-    let graph = Graph::new(stakes(&mut drawn, authors), 1_000);
-    let leaders = leaders(&mut drawn, authors);
+/// The stakes of 4 authors or more: equal ones, similar ones, or far apart.
+pub fn random_stakes(seed: u64, most_authors: usize) -> Vec<u16> {
+    let drawn = &mut stream(seed, 1);
+    let authors = drawn.gen_range(4..=most_authors);
+    let spread = *pick(drawn, &[1, 3, 100]);
+    let weights: Vec<u32> = (0..authors).map(|_| drawn.gen_range(1..=spread)).collect();
+    let sum: u32 = weights.iter().sum();
+    let mut stakes: Vec<u32> = weights
+        .iter()
+        .map(|weight| (weight * TOTAL_STAKE / sum).max(1))
+        .collect();
+    let others: u32 = stakes[1..].iter().sum();
+    stakes[0] = TOTAL_STAKE - others;
+    stakes.into_iter().map(|stake| stake as u16).collect()
+}
+
+/// How many leaders each round has: often one, two or all.
+pub fn random_slots(seed: u64, authors: usize) -> usize {
+    let drawn = &mut stream(seed, 2);
+    match drawn.gen_range(0..4) {
+        0 => 1,
+        1 => 2,
+        2 => authors,
+        _ => drawn.gen_range(1..=authors),
+    }
+}
+
+/// Leaders in no order at all.
+pub fn random_leaders(seed: u64, authors: usize) -> Vec<Vec<usize>> {
+    let slots = random_slots(seed, authors);
+    let drawn = &mut stream(seed, 3);
+    let rows = drawn.gen_range(1..=2 * authors);
+    let mut row = || {
+        let mut row: Vec<usize> = (0..authors).collect();
+        row.shuffle(drawn);
+        row.truncate(slots);
+        row
+    };
+    (0..rows).map(|_| row()).collect()
+}
+
+/// A graph in which each block has parents with the rule's quorum, and in which its leaders often are in trouble.
+pub fn random_graph(seed: u64, size: Size, rule: &Rule, stakes: Vec<u16>) -> Graph {
+    let mut drawn = stream(seed, 4);
+    let rounds = (size.blocks / stakes.len()).max(4) as u32;
+    let graph = Graph::new(stakes, 1_000);
     let mut growth = Growth {
         equivocators: equivocators(&mut drawn, &graph, size.faulty),
         absent: *pick(&mut drawn, &[0.0, 0.1, 0.5]),
@@ -33,13 +72,16 @@ pub fn random_graph(seed: u64, size: Size, quorum: u32) -> (Graph, Vec<Vec<usize
         late: *pick(&mut drawn, &[0.0, 0.1, 0.5]),
         twins: *pick(&mut drawn, &[0.3, 0.9]),
         skewed: drawn.gen_bool(0.5),
-        quorum,
+        quorum: rule.quorum,
         graph,
         drawn,
     };
-    let rounds = (size.blocks / authors).max(4) as u32;
     for round in 1..=rounds {
-        growth.add_round(round, &leaders[(round as usize - 1) % leaders.len()]);
+        let below = match round {
+            1 => &[],
+            _ => rule.leaders_of(round - 1),
+        };
+        growth.add_round(round, below);
     }
     let Growth { graph, mut drawn, .. } = growth;
     // What somebody knows who has seen only some of the last blocks.
@@ -48,8 +90,7 @@ pub fn random_graph(seed: u64, size: Size, quorum: u32) -> (Graph, Vec<Vec<usize
         .flat_map(|round| graph.round(round).to_vec())
         .filter(|_| drawn.gen_bool(0.2))
         .collect();
-    let seen = (0..graph.blocks().len()).filter(|block| !unseen.contains(block));
-    (graph.view(seen), leaders)
+    graph.view((0..graph.blocks().len()).filter(|block| !unseen.contains(block)))
 }
 
 /// The smallest graph found by taking blocks away, with all that come after them, for which `fails` still holds.
@@ -68,46 +109,13 @@ pub fn smallest(graph: &Graph, mut fails: impl FnMut(&Graph) -> bool) -> Graph {
     graph
 }
 
-/// A blank rule for `leaders` with what else is drawn from `seed`.
-pub fn random_rule(seed: u64, leaders: Vec<Vec<usize>>) -> Rule {
-    Rule {
-        gc_depth: *pick(&mut StdRng::seed_from_u64(seed), &[1, 3, 60]),
-        ..Rule::three_rounds(leaders)
-    }
-}
-
 fn pick<'a, T>(drawn: &mut StdRng, from: &'a [T]) -> &'a T {
     &from[drawn.gen_range(0..from.len())]
 }
 
-fn stakes(drawn: &mut StdRng, authors: usize) -> Vec<u16> {
-    let spread = *pick(drawn, &[1, 3, 100]);
-    let weights: Vec<u32> = (0..authors).map(|_| drawn.gen_range(1..=spread)).collect();
-    let sum: u32 = weights.iter().sum();
-    let mut stakes: Vec<u32> = weights
-        .iter()
-        .map(|weight| (weight * TOTAL_STAKE / sum).max(1))
-        .collect();
-    let others: u32 = stakes[1..].iter().sum();
-    stakes[0] = TOTAL_STAKE - others;
-    stakes.into_iter().map(|stake| stake as u16).collect()
-}
-
-fn leaders(drawn: &mut StdRng, authors: usize) -> Vec<Vec<usize>> {
-    let slots = match drawn.gen_range(0..4) {
-        0 => 1,
-        1 => 2,
-        2 => authors,
-        _ => drawn.gen_range(1..=authors),
-    };
-    let rows = drawn.gen_range(1..=2 * authors);
-    let mut row = || {
-        let mut row: Vec<usize> = (0..authors).collect();
-        row.shuffle(drawn);
-        row.truncate(slots);
-        row
-    };
-    (0..rows).map(|_| row()).collect()
+/// One number gives several streams, so that what is drawn from one changes nothing in another.
+fn stream(seed: u64, number: u64) -> StdRng {
+    StdRng::seed_from_u64(seed.wrapping_mul(8).wrapping_add(number))
 }
 
 fn equivocators(drawn: &mut StdRng, graph: &Graph, most: u32) -> BTreeSet<usize> {
