@@ -59,8 +59,10 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
         block: identity(seed, node, 1),
         beacon: identity(seed, node, 2),
     };
-    let members = powers(nodes)
+    let members = scenario
+        .stakes(seed)
         .into_iter()
+        .map(power)
         .enumerate()
         .map(|(node, power)| Member::<S> {
             power,
@@ -153,6 +155,7 @@ const fn failure_code(failure: &node::consensus::Failure) -> u64 {
         node::consensus::Failure::Disk { .. } => 3,
         node::consensus::Failure::Network(_) => 4,
         node::consensus::Failure::Consumer { .. } => 5,
+        node::consensus::Failure::Split { .. } => 6,
     }
 }
 
@@ -178,11 +181,8 @@ fn pace(scenario: &Scenario) -> Pace {
     }
 }
 
-/// Equal power, as far as 10,000 can be divided.
-fn powers(nodes: usize) -> Vec<VotingPower> {
-    let share = |node: usize| 10_000 / nodes + usize::from(node < 10_000 % nodes);
-    let power = |node| VotingPower::new(u16::try_from(share(node)).expect("a share of 10,000 is small"));
-    (0..nodes).map(power).collect()
+fn power(stake: u64) -> VotingPower {
+    VotingPower::new(u16::try_from(stake).expect("a scenario's stakes are shares of 10,000"))
 }
 
 fn index(node: usize) -> AuthorityIndex {
