@@ -13,10 +13,13 @@
 //!
 //! The two-round rule (Odontoceti, arXiv 2510.01216) is the same with larger quorums, and with votes in place of certificates.
 //!
-//! Modules in reading order: [`graph`], what is decided on; [`drawing`], graphs as text.
+//! Modules in reading order: [`graph`], what is decided on; [`drawing`], graphs as text; [`every`], all small graphs;
+//! [`random`], large ones.
 
 pub mod drawing;
+pub mod every;
 pub mod graph;
+pub mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +76,7 @@ pub struct SubDag {
     pub leader: usize,
     /// It and the ancestors that no earlier leader ordered, by round, author and digest.
     pub blocks: Vec<usize>,
-    /// When, by the clocks of a majority, and never before an earlier commit.
+    /// When, by the clocks of a majority, and never before an earlier commit or the epoch's start.
     pub timestamp_ms: u64,
 }
 
@@ -161,7 +164,10 @@ pub fn verdicts(graph: &Graph, rule: &Rule) -> Result<BTreeMap<Slot, Verdict>, C
 }
 
 /// What the two rounds above a slot (the one, with two rounds) say of it.
-fn direct(graph: &Graph, rule: &Rule, slot: Slot) -> Result<Verdict, Conflict> {
+///
+/// # Errors
+/// When they hold evidence for two outcomes.
+pub fn direct(graph: &Graph, rule: &Rule, slot: Slot) -> Result<Verdict, Conflict> {
     let author = rule.leaders_of(slot.round)[slot.offset];
     let voters = graph.round(slot.round + 1).iter().copied();
     let skipped =
@@ -241,7 +247,7 @@ fn blames(graph: &Graph, block: usize, round: u32, author: usize) -> bool {
 pub fn linearize(graph: &Graph, rule: &Rule, decisions: &[Decision]) -> Vec<SubDag> {
     let mut ordered: BTreeSet<usize> = BTreeSet::new();
     let mut gc_round = 0;
-    let mut timestamp_ms = 0;
+    let mut timestamp_ms = graph.start_ms();
     let mut sub_dags = Vec::new();
     for leader in decisions.iter().filter_map(|decision| decision.block) {
         let is_new = |&block: &usize| graph.blocks()[block].round > gc_round && !ordered.contains(&block);
@@ -280,5 +286,5 @@ fn median(graph: &Graph, leader: usize) -> u64 {
             return parent.timestamp_ms;
         }
     }
-    0
+    graph.start_ms()
 }

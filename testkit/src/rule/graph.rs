@@ -150,6 +150,11 @@ impl Graph {
         Ok(())
     }
 
+    /// The epoch's start.
+    pub fn start_ms(&self) -> u64 {
+        self.blocks[0].timestamp_ms
+    }
+
     /// The stake of each author.
     pub fn stakes(&self) -> &[u16] {
         &self.stakes
@@ -192,8 +197,13 @@ impl Graph {
 
     /// A block and all its ancestors.
     pub fn history(&self, block: usize) -> BTreeSet<usize> {
+        self.histories([block])
+    }
+
+    /// These blocks and all their ancestors.
+    fn histories(&self, blocks: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
-        let mut open = vec![block];
+        let mut open: Vec<usize> = blocks.into_iter().collect();
         while let Some(block) = open.pop() {
             if found.insert(block) {
                 open.extend(&self.blocks[block].parents);
@@ -221,10 +231,7 @@ impl Graph {
 
     /// The graph of these blocks and all their ancestors: what somebody knows who has seen no others.
     pub fn view(&self, blocks: impl IntoIterator<Item = usize>) -> Self {
-        let mut kept: BTreeSet<usize> = (0..self.stakes.len()).collect();
-        for block in blocks {
-            kept.extend(self.history(block));
-        }
+        let kept = self.histories((0..self.stakes.len()).chain(blocks));
         let place: BTreeMap<usize, usize> = kept.iter().copied().zip(0..).collect();
         let mut view = Self {
             stakes: self.stakes.clone(),

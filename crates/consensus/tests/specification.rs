@@ -1,0 +1,122 @@
+//! The committer and the linearizer against the specification: the rule as `testkit::rule` reads it from the paper.
+//!
+//! Both see the same graphs: every small one up to symmetry, and large random ones. Consensus hears the blocks in orders
+//! drawn at random and decides after each block, and must come to what the specification says of the whole graph.
+
+mod specification {
+    pub mod machine;
+}
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use specification::machine::{Blocks, Seeds, leaders, members, rules, run, some_order, specified};
+use testkit::rule::drawing::{decisions, draw};
+use testkit::rule::every::{Freedom, Limits, for_each_graph};
+use testkit::rule::random::{Size, random_graph, random_slots, random_stakes, smallest};
+use testkit::rule::{Graph, Rule, equal_stakes};
+use types::UnixMillis;
+
+/// Whether this build has the time to look at all cases.
+const ALL: bool = !cfg!(debug_assertions);
+
+/// Compares one graph, told in this order of blocks. Answers how many slots are decided, or what differs.
+fn compare(graph: &Graph, rule: &Rule, seed: u64, order_seed: u64) -> Result<usize, String> {
+    let members = members(graph.stakes());
+    let slots = rule.leaders_of(1).len();
+    let mut rules = rules(seed, slots, rule.gc_depth, graph.start_ms());
+    rules.start = UnixMillis::new(graph.start_ms());
+    let mut graph = graph.clone();
+    let blocks = Blocks::lay_out(&mut graph, &rules, &members);
+    let order = some_order(&graph, &mut StdRng::seed_from_u64(order_seed));
+    let found = run(&blocks, &order, &rules, &members);
+    let expected = specified(&graph, rule);
+    if found == expected {
+        return Ok(found.0.len());
+    }
+    Err(format!(
+        "{}\nspecified: {}\nfound:     {}\nspecified: {:?}\nfound:     {:?}",
+        draw(&graph),
+        decisions(&graph, rule, &expected.0),
+        decisions(&graph, rule, &found.0),
+        expected.1,
+        found.1,
+    ))
+}
+
+/// Compares all cases within the limits; answers how many there are.
+fn compare_every(rounds: &[Freedom], slots: usize, twins: usize) -> u64 {
+    let limits = Limits {
+        rounds: rounds.to_vec(),
+        leaders: slots,
+        twins,
+    };
+    let mut seeds = Seeds::new(members(&equal_stakes(4)), slots);
+    let (mut graphs, mut decided) = (0, 0);
+    for_each_graph(&limits, |graph, table| {
+        graphs += 1;
+        // No slot of the last round can be decided, whoever leads there.
+        let seed = seeds.find(&table[..table.len() - 1]);
+        let rule = Rule::three_rounds(table.to_vec());
+        match compare(graph, &rule, seed, graphs) {
+            Ok(slots) => decided += slots,
+            Err(difference) => panic!("case {graphs}:\n{difference}"),
+        }
+    });
+    assert!(decided > 0);
+    println!("{graphs} cases, {decided} slots decided");
+    graphs
+}
+
+use Freedom::{All, Leaders, None as Nothing, Parents};
+
+#[test]
+fn every_case_of_three_rounds() {
+    assert_eq!(compare_every(&[All, All, All], 1, 0), 4_482);
+}
+
+#[test]
+fn every_case_of_one_anchor() {
+    compare_every(&[Nothing, Parents, Parents, Leaders, Nothing, Nothing], 1, 0);
+}
+
+#[test]
+fn every_case_of_two_slots() {
+    compare_every(&[Nothing, Parents, Parents], 2, 0);
+}
+
+#[test]
+fn every_case_of_an_equivocator_among_certificates() {
+    compare_every(&[Nothing, Parents, All], 1, 1);
+}
+
+#[test]
+fn random_graphs_in_random_orders() {
+    let (mut decided, count) = (0, if ALL { 5_000 } else { 150 });
+    for seed in 0..count {
+        let (authors, blocks) = if seed % 10 == 0 { (40, 400) } else { (10, 100) };
+        let stakes = random_stakes(seed, authors);
+        let committee = members(&stakes);
+        let slots = random_slots(seed, stakes.len());
+        let rounds = u32::try_from(blocks).expect("few blocks");
+        let rule = Rule {
+            gc_depth: [2, 4, 60][seed as usize % 3],
+            ..Rule::three_rounds(leaders(&rules(seed, slots, 60, 0), &committee, rounds))
+        };
+        let size = Size {
+            blocks,
+            faulty: 3_333,
+        };
+        let graph = random_graph(seed, size, &rule, stakes);
+        for order in 0..2 {
+            match compare(&graph, &rule, seed, order) {
+                Ok(slots) => decided += slots,
+                Err(_) => {
+                    let differs = |graph: &Graph| compare(graph, &rule, seed, order).is_err();
+                    let difference = compare(&smallest(&graph, differs), &rule, seed, order);
+                    panic!("seed {seed}, order {order}:\n{}", difference.unwrap_err());
+                }
+            }
+        }
+    }
+    println!("{count} graphs, {decided} slots decided");
+}
