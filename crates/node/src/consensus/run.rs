@@ -429,7 +429,11 @@ impl<E: Env, S: Suite> Member<E, S> {
     }
 
     /// The machine that goes on from what the store holds, and where the consumer is.
-    async fn begin(&self, store: &EpochStore<E>, handled: Option<CommitRef>) -> Result<Beginning<S>, Stop> {
+    async fn begin(
+        &mut self,
+        store: &EpochStore<E>,
+        handled: Option<CommitRef>,
+    ) -> Result<Beginning<S>, Stop> {
         let mut restored = store.restore().await?;
         if self.setup.start == Start::Fresh && store.generation == 0 && is_unused(&restored) {
             let mut batch = Batch::default();
@@ -437,6 +441,10 @@ impl<E: Env, S: Suite> Member<E, S> {
             let marked = store.store.write(batch, self.setup.mode.barrier()).await;
             marked.map_err(Stop::Storage)?;
             restored.marker = Some(Round::ZERO);
+        }
+        if restored.marker.is_some() {
+            // From here on something may be signed: a store that is found empty later has been lost.
+            self.setup.start = Start::Resume;
         }
         let stored = restored.state.as_ref().map(|state| state.last.index);
         let stored = stored.unwrap_or(CommitIndex::ZERO);
