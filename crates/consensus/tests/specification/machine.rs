@@ -12,7 +12,7 @@ use consensus::{Member, Members, Production, Rules, SignedBlock};
 use crypto::{BlsPublicKey, BlsSecretKey, Digest, Ed25519PublicKey, Ed25519SecretKey};
 use rand::Rng;
 use rand::rngs::StdRng;
-use testkit::rule::{Decision, Graph, Rule, Slot, SubDag};
+use testkit::rule::{Block, Decision, Graph, Rule, Slot, SubDag};
 use types::{AuthorityIndex, BlockHeader, BlockRef, ChainId, Epoch, Round, UnixMillis, VotingPower};
 
 /// One key for everybody: nothing here is signed.
@@ -94,7 +94,8 @@ impl Seeds {
 /// The blocks of a graph as consensus reads them.
 pub struct Blocks {
     names: Vec<BlockRef>,
-    frames: Vec<Bytes>,
+    /// None for genesis.
+    decoded: Vec<Option<SignedBlock<Production>>>,
     numbers: BTreeMap<BlockRef, usize>,
 }
 
@@ -102,56 +103,42 @@ impl Blocks {
     /// Lays the blocks out in full, and gives the graph the digests that they have so.
     pub fn lay_out(graph: &mut Graph, rules: &Rules, members: &Members<Production>) -> Self {
         let mut names: Vec<BlockRef> = Vec::new();
-        let mut frames = Vec::new();
+        let mut decoded = Vec::new();
         for number in 0..graph.blocks().len() {
             let block = &graph.blocks()[number];
             let author = index(block.author);
-            let (name, frame) = if block.round == 0 {
-                let genesis = BlockHeader::genesis(rules.epoch, author, rules.start);
-                (genesis.reference(), Bytes::new())
-            } else {
+            let read = (block.round > 0).then(|| {
                 let mut parents: Vec<BlockRef> = block.parents.iter().map(|&parent| names[parent]).collect();
                 parents.sort_by_key(|parent| (parent.author != author, parent.author));
-                // What tells twins with the same parents apart.
-                let frame = frame(
-                    rules,
-                    block.round,
-                    author,
-                    block.timestamp_ms,
-                    &parents,
-                    &block.digest,
-                );
-                let decoded = SignedBlock::decode(&frame, rules, members);
-                let decoded = decoded.unwrap_or_else(|error| panic!("block {number}: {error}"));
-                (decoded.reference(), frame)
+                let frame = frame(rules, block, &parents);
+                let read = SignedBlock::decode(&frame, rules, members);
+                read.unwrap_or_else(|error| panic!("block {number}: {error}"))
+            });
+            let name = match &read {
+                Some(block) => block.reference(),
+                None => BlockHeader::genesis(rules.epoch, author, rules.start).reference(),
             };
             graph.set_digest(number, *name.digest.get().as_bytes());
             names.push(name);
-            frames.push(frame);
+            decoded.push(read);
         }
         let numbers = names.iter().copied().zip(0..).collect();
         Self {
             names,
-            frames,
+            decoded,
             numbers,
         }
     }
 }
 
-/// A block in full, as the doc of `consensus::wire` says.
-fn frame(
-    rules: &Rules,
-    round: u32,
-    author: AuthorityIndex,
-    timestamp_ms: u64,
-    parents: &[BlockRef],
-    payload: &[u8; 32],
-) -> Bytes {
+/// A block in full, as the doc of `consensus::wire` says. Its payload is its digest in the graph, which tells twins with
+/// the same parents apart.
+fn frame(rules: &Rules, block: &Block, parents: &[BlockRef]) -> Bytes {
     let mut out = vec![1];
     out.put_u64_le(rules.epoch.get());
-    out.put_u32_le(round);
-    out.put_u16_le(author.get());
-    out.put_u64_le(timestamp_ms);
+    out.put_u32_le(block.round);
+    out.put_u16_le(index(block.author).get());
+    out.put_u64_le(block.timestamp_ms);
     out.extend_from_slice(&[0; 64]); // the signature, which nobody checks here
     out.extend_from_slice(&[0, 0]); // no vote and no share of the beacon
     out.put_u16_le(u16::try_from(parents.len()).expect("one parent of each author"));
@@ -162,7 +149,7 @@ fn frame(
     }
     out.put_u32_le(1);
     out.put_u32_le(32);
-    out.extend_from_slice(payload);
+    out.extend_from_slice(&block.digest);
     out.into()
 }
 
@@ -215,8 +202,9 @@ pub fn run(
         if name.round <= dag.floor() {
             continue;
         }
-        let block =
-            SignedBlock::decode(&blocks.frames[number], rules, members).expect("it was decoded before");
+        let block = blocks.decoded[number]
+            .clone()
+            .expect("orders are without genesis");
         let Resolved::Parents(parents) = dag.resolve(&block) else {
             panic!("the parents of block {number} came before it");
         };
