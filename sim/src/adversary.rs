@@ -167,8 +167,8 @@ pub struct Assignment<'a> {
     pub seed: Seed,
     /// The node.
     pub node: NodeIndex,
-    /// How many nodes there are.
-    pub nodes: usize,
+    /// The stake of each node.
+    pub stakes: &'a [u64],
     /// What the plan says of it. The run itself sees to `to`, `channels` and `ppm`.
     pub manner: &'a Manner,
 }
@@ -214,16 +214,26 @@ impl Strategies {
     pub fn check(&self, plan: &Plan) -> Result<(), PlanError> {
         for (step, action) in plan.steps.iter().map(|step| &step.action).enumerate() {
             if let Action::Byzantine { strategy, .. } = action
-                && !self.0.contains_key(strategy.as_str())
+                && !self.has(strategy)
             {
                 return Err(PlanError::NoSuchStrategy {
                     step,
                     strategy: strategy.clone(),
-                    known: Vec::from_iter(self.0.keys().copied()).join(", "),
+                    known: self.names(),
                 });
             }
         }
         Ok(())
+    }
+
+    /// Whether there is one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// All names, for people.
+    pub fn names(&self) -> String {
+        Vec::from_iter(self.0.keys().copied()).join(", ")
     }
 
     /// The strategy `name`, for one node.

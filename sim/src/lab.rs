@@ -14,6 +14,7 @@ use env::{Clock, Env, PeerAddress};
 use types::PeerId;
 
 use crate::adversary::Strategies;
+use crate::budget::Stakes;
 use crate::costs::Costs;
 use crate::disk::{Profile, Survivors};
 use crate::draw::Seed;
@@ -98,6 +99,7 @@ impl Lab {
             config: self.config.clone(),
             nodes,
             blobs: Vec::new(),
+            stakes: Stakes::Equal.of(self.seed, self.nodes + 1),
             strategies: self.strategies.clone(),
             plan: Plan {
                 steps: self.steps.clone(),

@@ -12,7 +12,7 @@
 //! - Every event goes through the recorder and into the run's hash; oracles see all of them and change none.
 //!
 //! Modules in reading order:
-//! - what a run is made from: [`draw`], [`scenario`], [`swarm`], [`plan`], [`load`], [`recipe`];
+//! - what a run is made from: [`draw`], [`scenario`], [`swarm`], [`plan`], [`budget`], [`mod@consensus`], [`load`], [`recipe`];
 //! - the world: [`time`], [`queue`], [`kernel`], [`world`], `tasks`, [`handle`], [`clock`], [`costs`], [`network`], [`wan`], [`adversary`], [`disk`],
 //!   [`storage`], [`hosts`], [`scheme`];
 //! - what comes of it: [`run`], [`oracle`], [`trace`], [`verdict`], [`tally`], [`shrink`];
@@ -25,8 +25,10 @@ compile_error!(
 );
 
 pub mod adversary;
+pub mod budget;
 pub mod canary;
 pub mod clock;
+pub mod consensus;
 pub mod costs;
 pub mod disk;
 pub mod doctor;

@@ -13,6 +13,7 @@ use types::PeerId;
 use crate::adversary::Strategies;
 use crate::draw::{Domain, Seed};
 use crate::oracle::{Class, Fact, Oracle, Violation};
+use crate::scenario::HEAL_LIMIT;
 use crate::scheme::SimScheme;
 use crate::time::VirtualTime;
 use crate::world::{NodeIndex, NodeSpec};
@@ -211,8 +212,6 @@ struct Healed {
 
 /// Rounds that have to follow the heal.
 const ROUNDS_AFTER_HEAL: u64 = 5;
-/// The time that they may take.
-pub(crate) const HEAL_LIMIT: Duration = Duration::from_secs(30);
 
 impl Progress {
     fn new(nodes: usize) -> Self {

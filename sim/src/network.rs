@@ -87,7 +87,6 @@ pub(crate) enum NetEvent {
     /// A packet leaves that its sender held back.
     Leave {
         packet: Packet,
-        incarnation: u32,
         /// What the sender did to it.
         cause: Option<u64>,
     },

@@ -2,12 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Zone;
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 
 /// Something that an oracle may want to know.
 #[derive(Clone, Copy, Debug)]
 pub enum Fact<'a> {
+    /// What the network owes under the plan of the run, once it is over: told before anything else.
+    Owed {
+        /// What.
+        zone: Zone,
+    },
     /// A node's next incarnation started.
     Started {
         /// Which node.
@@ -32,6 +38,13 @@ pub enum Fact<'a> {
         node: NodeIndex,
         /// Whether it is not even told: it may contradict what it said before.
         unnoticed: bool,
+    },
+    /// A node's disk is empty from here on: what the node knows after its next start, others told it.
+    Wiped {
+        /// Which node.
+        node: NodeIndex,
+        /// When.
+        at: VirtualTime,
     },
     /// What could have damaged a node is over, and nothing ever has.
     Spared {

@@ -382,6 +382,9 @@ impl State {
             Action::ClockStep { node, ms } => self.set_clock(*node, |clock| clock.step(now, *ms)),
             Action::ClockRepair { node } => self.set_clock(*node, |clock| clock.repair(now)),
             Action::Disk { node, fault } => {
+                if *fault == DiskFault::Wipe {
+                    self.tell(&Fact::Wiped { node: *node, at: now });
+                }
                 let harm = self.nodes[*node].disk.harm(fault.kind());
                 if harm >= Harm::Damage {
                     self.tell(&Fact::Damaged {
@@ -420,7 +423,7 @@ impl State {
         let assignment = Assignment {
             seed: self.seed,
             node,
-            nodes: self.nodes.len(),
+            stakes: &self.stakes,
             manner,
         };
         let adversary = self.strategies.make(strategy, &assignment);

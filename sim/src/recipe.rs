@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::consensus;
 use crate::draw::Seed;
 use crate::kernel::{Kernel, Madsim};
 use crate::load;
 use crate::plan::{Plan, PlanError};
 use crate::run::Simulation;
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::trace::{Header, Options};
 use crate::verdict::Ending;
 use crate::worker::Run;
@@ -151,24 +152,40 @@ impl Recipe {
             .is_some_and(|perturbation| perturbation.hasher_key.is_some());
         options.perturb = self.perturb.filter(|_| keys_are_others);
         let scenario = &self.scenario;
-        let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
+        let (nodes, blobs, oracles) = match scenario.load {
+            Load::Consensus => (
+                consensus::build(seed, scenario),
+                Vec::new(),
+                consensus::oracles(scenario.nodes),
+            ),
+            Load::Rounds => {
+                let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
+                (nodes, blobs, load::oracles(scenario.nodes))
+            }
+        };
         let heartbeat = run.heartbeat();
         let simulation = Simulation {
             seed,
             config: scenario.world(seed),
             nodes,
             blobs,
+            stakes: scenario.stakes(seed),
             strategies: load::strategies(),
             plan: self.plan(seed),
             until: scenario.until(),
-            oracles: load::oracles(scenario.nodes),
+            oracles,
             header: self.header(seed),
             options,
             sink,
             pulse: Box::new(move |events, now| heartbeat.beat(events, now)),
         };
         let outcome = simulation.run::<Madsim>();
-        Ending::from(outcome.expect("the parent has checked the plan"))
+        let ending = Ending::from(outcome.expect("the parent has checked the plan"));
+        if scenario.must_fail {
+            ending.must_fail()
+        } else {
+            ending
+        }
     }
 }
 

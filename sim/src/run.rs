@@ -6,9 +6,10 @@ use std::io::Write;
 use bytes::Bytes;
 
 use crate::adversary::Strategies;
+use crate::budget;
 use crate::draw::Seed;
 use crate::kernel::Kernel;
-use crate::oracle::{Class, Oracle, Violation};
+use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::plan::{Plan, PlanError};
 use crate::time::VirtualTime;
 use crate::trace::{Header, Kind, Ladder, Options, Record, Recorder, Summary, causal_slice, text};
@@ -24,6 +25,8 @@ pub struct Simulation {
     pub nodes: Vec<NodeSpec>,
     /// Blobs by URL.
     pub blobs: Vec<(String, Bytes)>,
+    /// The stake of each node.
+    pub stakes: Vec<u64>,
     /// What Byzantine nodes may do.
     pub strategies: Strategies,
     /// What goes wrong.
@@ -83,6 +86,9 @@ impl Simulation {
             }
             state.strategies = self.strategies;
             state.oracles = self.oracles;
+            let zone = budget::zone(&self.plan, &self.stakes);
+            state.stakes = self.stakes;
+            state.tell(&Fact::Owed { zone });
         }
         let end = world::run::<K>(&world, &self.plan, self.until);
         let mut state = world.lock();
@@ -179,7 +185,6 @@ mod tests {
     use crate::handle::SimEnv;
     use crate::kernel::Plain;
     use crate::load;
-    use crate::oracle::Fact;
     use crate::plan::{Action, Step};
     use crate::scenario::Scenario;
 
@@ -239,6 +244,7 @@ mod tests {
             config: scenario.world(seed),
             nodes,
             blobs,
+            stakes: scenario.stakes(seed),
             strategies: Strategies::default(),
             plan: scenario.plan(seed),
             until: scenario.until(),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Stakes;
 use crate::costs::Costs;
 use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
-use crate::load::HEAL_LIMIT;
 use crate::network::{LinkProfile, NetConfig};
 use crate::plan::Plan;
 use crate::swarm::{self, Family};
@@ -31,6 +31,20 @@ pub enum NetPreset {
     Drawn,
 }
 
+/// The time after a heal in which the network has to make progress.
+pub(crate) const HEAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// What nodes run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Load {
+    /// Members of a consensus.
+    #[default]
+    Consensus,
+    /// The small protocol that the simulator itself is tried with.
+    Rounds,
+}
+
 /// How a node's tasks are scheduled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,6 +62,8 @@ pub enum Schedule {
 pub struct Scenario {
     /// Its name.
     pub name: String,
+    /// What the nodes run.
+    pub load: Load,
     /// Nodes: at least 1.
     pub nodes: usize,
     /// Virtual milliseconds in which faults happen.
@@ -68,6 +84,27 @@ pub struct Scenario {
     pub fault_gap_ms: u64,
     /// Whether `buggify!` sites may fire.
     pub buggify: bool,
+    /// How stake is spread over the nodes.
+    #[serde(skip_serializing_if = "Stakes::is_equal")]
+    pub stakes: Stakes,
+    /// In how many of a hundred seeds there are Byzantine nodes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub byzantine_percent: u64,
+    /// How many there are at most, within the budget; 0 is as many as it allows.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub byzantine_most: u64,
+    /// What Byzantine nodes do; every generic strategy when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strategies: Vec<String>,
+    /// Nodes that start only some time into the faults.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub late: u64,
+    /// Nodes that never run, within the budget.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub absent: u64,
+    /// Whether an oracle has to object. Then every seed has Byzantine nodes, beyond the budget.
+    #[serde(skip_serializing_if = "is_false")]
+    pub must_fail: bool,
     /// Virtual processor time.
     pub costs: Costs,
 }
@@ -76,6 +113,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             name: "swarm".to_owned(),
+            load: Load::default(),
             nodes: 4,
             fault_ms: 30_000,
             heal_ms: 35_000,
@@ -86,9 +124,24 @@ impl Default for Scenario {
             faults: Family::ALL.to_vec(),
             fault_gap_ms: 1_000,
             buggify: true,
+            stakes: Stakes::Equal,
+            byzantine_percent: 0,
+            byzantine_most: 0,
+            strategies: Vec::new(),
+            late: 0,
+            absent: 0,
+            must_fail: false,
             costs: Costs::default(),
         }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Why a scenario cannot be run.
@@ -193,6 +246,12 @@ impl Scenario {
             ("pause_ms", self.pause_ms, 1, heal_limit_ms / 10),
             ("payload", self.payload as u64, 0, 32 << 10),
             ("fault_gap_ms", self.fault_gap_ms, 10, 86_400_000),
+            ("byzantine_percent", self.byzantine_percent, 0, 100),
+            // These may be more than there are nodes: a plan is drawn within the budget, and a run of it may be shrunk.
+            ("byzantine_most", self.byzantine_most, 0, 256),
+            ("absent", self.absent, 0, 256),
+            // Who comes late has to come while there are faults.
+            ("late", self.late, 0, if self.fault_ms > 1 { 256 } else { 0 }),
             ("costs.cores", u64::from(self.costs.cores), 1, 1_024),
         ];
         let costs = self.costs.named().map(|(field, ns)| (field, ns, 0, MAX_COST_NS));
@@ -231,6 +290,11 @@ impl Scenario {
     /// The least time between two blocks.
     pub fn pause(&self) -> Duration {
         Duration::from_millis(self.pause_ms)
+    }
+
+    /// The stake of each node: of [`ALL_STAKE`](crate::budget::ALL_STAKE).
+    pub fn stakes(&self, seed: Seed) -> Vec<u64> {
+        self.stakes.of(seed, self.nodes)
     }
 
     /// The plan of `seed`.
@@ -328,6 +392,8 @@ mod tests {
             ("nodes = 0", "nodes", 0),
             ("heal_ms = 29999", "heal_ms", 29_999),
             ("pause_ms = 3001", "pause_ms", 3_001),
+            ("byzantine_percent = 101", "byzantine_percent", 101),
+            ("late = 1\nfault_ms = 1", "late", 1),
             (
                 "[costs]\npoll_ns = 1000000000001",
                 "costs.poll_ns",

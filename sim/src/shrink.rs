@@ -361,6 +361,7 @@ mod tests {
             config: scenario.world(seed),
             nodes,
             blobs,
+            stakes: scenario.stakes(seed),
             strategies: Strategies::default(),
             plan: candidate.plan.clone(),
             until: scenario.until(),

@@ -1,9 +1,10 @@
 //! From a scenario and a seed to a plan: each seed turns some families of faults on, and draws from those alone.
 //!
-//! The budget: over a whole run at most f = (n - 1) / 3 nodes lose something that they had made durable. What the heal
-//! undoes (crashes, pauses, partitions, links, clocks, disks that are slow or refuse) may strike any number of nodes at
-//! a time; in half of the seeds no more than f are down or paused at once, so that the network works on meanwhile.
-//! So every plan that is drawn here has to keep safety throughout and liveness after the heal.
+//! The budget is f, less than a third of all stake: over a whole run nodes of at most so much stake are Byzantine, never
+//! run, or lose something that they had made durable. What the heal undoes (crashes, pauses, partitions, links, clocks,
+//! disks that are slow or refuse) may strike any stake at a time; in half of the seeds no more than f is down or paused
+//! at once, so that the network works on meanwhile. So every plan that is drawn here has to keep safety throughout and
+//! liveness after the heal, unless the scenario must fail: then the Byzantine nodes have more than f.
 
 mod planner;
 
@@ -69,7 +70,13 @@ impl Family {
 pub fn plan(scenario: &Scenario, seed: Seed) -> Plan {
     let families = families(&scenario.faults, seed);
     let mut draw = seed.draw(Domain::Plan, 1, 0, 0);
-    let mut planner = Planner::new(scenario, &mut draw);
+    let mut planner = Planner::new(scenario, scenario.stakes(seed), &mut draw);
+    let mut members = seed.draw(Domain::Plan, 6, 0, 0);
+    if members.below(100) < scenario.byzantine_percent || scenario.must_fail {
+        planner.byzantine(scenario, &mut members);
+    }
+    planner.absent(scenario.absent, &mut seed.draw(Domain::Plan, 7, 0, 0));
+    planner.late(scenario.late, &mut seed.draw(Domain::Plan, 8, 0, 0));
     if families.contains(&Family::Clock) {
         planner.offsets(&mut draw);
     }
@@ -108,6 +115,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::budget::{self, Stakes, Zone};
     use crate::disk::{DiskFault, FaultKind, Harm};
     use crate::scenario::BUILT_IN;
 
@@ -289,6 +297,108 @@ mod tests {
             }
         }
         assert!(faults > 1_000, "{faults}");
+    }
+
+    /// A scenario with everybody whom a plan may draw.
+    fn crowd(stakes: Stakes) -> Scenario {
+        Scenario {
+            nodes: 10,
+            stakes,
+            byzantine_percent: 80,
+            late: 2,
+            absent: 1,
+            ..Scenario::default()
+        }
+    }
+
+    #[test]
+    fn every_plan_within_the_budget_owes_everything_after_its_heal() {
+        for stakes in [Stakes::Equal, Stakes::Drawn] {
+            let scenario = crowd(stakes);
+            let mut worst = Zone::SafetyAndLiveness;
+            let mut most = 0;
+            for (seed, plan) in (0..).map(Seed::new).zip(plans_of(scenario.clone(), 200)) {
+                let stakes = scenario.stakes(seed);
+                let zones = budget::zones(&plan, &stakes);
+                assert_eq!(budget::zone(&plan, &stakes), Zone::SafetyAndLiveness, "{seed}");
+                worst = zones
+                    .iter()
+                    .map(|(_, zone)| *zone)
+                    .max()
+                    .max(Some(worst))
+                    .expect("two zones");
+                let byzantine = plan.steps.iter().filter_map(|step| match step.action {
+                    Action::Byzantine { node, .. } => Some(stakes[node]),
+                    _ => None,
+                });
+                most = most.max(byzantine.sum());
+            }
+            assert_eq!(worst, Zone::SafetyOnly);
+            assert!((2_500..=3_333).contains(&most), "{most}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_must_fail_has_more_byzantine_stake_than_any_network_stands() {
+        let scenario = Scenario {
+            must_fail: true,
+            byzantine_percent: 0,
+            ..crowd(Stakes::Drawn)
+        };
+        for (seed, plan) in (0..).map(Seed::new).zip(plans_of(scenario.clone(), 100)) {
+            assert_eq!(
+                budget::zone(&plan, &scenario.stakes(seed)),
+                Zone::Nothing,
+                "{seed}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_share_of_seeds_with_byzantine_nodes_their_number_and_their_strategies_are_as_asked_for() {
+        let scenario = Scenario {
+            byzantine_percent: 30,
+            byzantine_most: 2,
+            strategies: vec!["hold".to_owned(), "another".to_owned()],
+            ..crowd(Stakes::Equal)
+        };
+        let (mut counts, mut strategies) = (Vec::new(), BTreeSet::new());
+        for plan in plans_of(scenario, 300) {
+            let turned = plan.steps.iter().filter_map(|step| match &step.action {
+                Action::Byzantine { strategy, .. } => Some(strategy.clone()),
+                _ => None,
+            });
+            let turned: Vec<String> = turned.collect();
+            counts.push(turned.len());
+            strategies.extend(turned);
+        }
+        let seeds = counts.iter().filter(|count| **count > 0).count();
+        assert!((70..110).contains(&seeds), "{seeds}");
+        assert_eq!(counts.iter().max(), Some(&2));
+        assert_eq!(words(strategies), "another hold");
+    }
+
+    #[test]
+    fn who_comes_late_or_never_is_away_from_the_beginning() {
+        let scenario = Scenario {
+            byzantine_percent: 0,
+            ..crowd(Stakes::Equal)
+        };
+        for plan in plans_of(scenario, 100) {
+            let mut absent = BTreeSet::new();
+            for step in &plan.steps {
+                match step.action {
+                    Action::Absent { node } => {
+                        assert_eq!(step.at_us, 0);
+                        absent.insert(node);
+                    }
+                    Action::Restart { node } => _ = absent.remove(&node),
+                    Action::HealAll => break,
+                    _ => {}
+                }
+            }
+            assert_eq!(absent.len(), 1);
+        }
     }
 
     #[test]

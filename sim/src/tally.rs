@@ -268,6 +268,7 @@ mod tests {
                 place: None,
                 backtrace: Vec::new(),
             }),
+            objection: None,
             trace_error: None,
             repro: format!("sim --seed {seed}"),
             files: Vec::new(),

@@ -28,6 +28,8 @@ pub struct Ending {
     pub sites: BTreeMap<String, u64>,
     /// What broke, if anything did.
     pub failure: Option<Failure>,
+    /// Who objected, in a run that an oracle has to object to.
+    pub objection: Option<String>,
     /// Why its trace could not be written, if it could not.
     pub trace_error: Option<String>,
 }
@@ -74,6 +76,8 @@ pub struct Verdict {
     pub sites: BTreeMap<String, u64>,
     /// What broke, if anything did.
     pub failure: Option<Failure>,
+    /// Who objected, in a run that an oracle has to object to.
+    pub objection: Option<String>,
     /// Why the trace could not be written, if it could not.
     pub trace_error: Option<String>,
     /// The command that shows it again.
@@ -109,12 +113,40 @@ impl From<Outcome> for Ending {
                 place: None,
                 backtrace: Vec::new(),
             }),
+            objection: None,
             trace_error: outcome.trace_error,
         }
     }
 }
 
 impl Ending {
+    /// The ending of a run that an oracle has to object to: it fails if none does.
+    #[must_use]
+    pub fn must_fail(mut self) -> Self {
+        let is_objection =
+            |failure: &Failure| matches!(failure.class, Class::Safety | Class::Liveness | Class::Invariant);
+        match self.failure.take() {
+            Some(failure) if is_objection(&failure) => {
+                self.objection = Some(format!("{}/{}", failure.class.name(), failure.oracle));
+            }
+            Some(failure) => self.failure = Some(failure),
+            None => {
+                self.failure = Some(Failure {
+                    class: Class::Invariant,
+                    oracle: "must_fail".to_owned(),
+                    node: None,
+                    at_ns: self.virtual_ns,
+                    event: None,
+                    what: "no oracle objected to a run that one has to object to".to_owned(),
+                    story: Vec::new(),
+                    place: None,
+                    backtrace: Vec::new(),
+                });
+            }
+        }
+        self
+    }
+
     /// As a worker's result.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and lists have a JSON form")
@@ -174,6 +206,7 @@ impl Verdict {
             faults: 0,
             sites: BTreeMap::new(),
             failure: None,
+            objection: None,
             trace_error: None,
             repro: String::new(),
             files: Vec::new(),
@@ -186,6 +219,7 @@ impl Verdict {
                 faults: ending.faults,
                 sites: ending.sites,
                 failure: ending.failure,
+                objection: ending.objection,
                 trace_error: ending.trace_error,
                 ..verdict
             },
@@ -227,8 +261,10 @@ impl Verdict {
 
     fn figures(&self) -> String {
         let hash = self.hash.map_or("-".to_owned(), |hash| hash.to_string());
+        let objection = self.objection.as_ref();
+        let objection = objection.map_or(String::new(), |objection| format!(" objection={objection}"));
         format!(
-            "hash={hash} events={} {} faults={}",
+            "hash={hash} events={} {} faults={}{objection}",
             self.events,
             speed(self.virtual_ns, self.wall),
             self.faults
@@ -278,6 +314,9 @@ impl Verdict {
             "files": self.files,
             "trace_error": self.trace_error,
         });
+        if let Some(objection) = &self.objection {
+            value["objection"] = objection.clone().into();
+        }
         if let Some(failure) = &self.failure {
             value["failure"] = serde_json::json!(failure);
             value["repro"] = self.repro.clone().into();
@@ -348,6 +387,7 @@ mod tests {
             faults: 3,
             sites: BTreeMap::from([("somewhere".to_owned(), 2)]),
             failure,
+            objection: None,
             trace_error: None,
         }
     }
@@ -391,6 +431,35 @@ mod tests {
         assert_eq!(verdict.story(), story);
         assert_eq!(verdict.exit_code(), 10);
         assert_eq!(verdict.json()["failure"]["class"], Class::Safety.name());
+    }
+
+    #[test]
+    fn a_run_that_must_fail_passes_when_an_oracle_objects_and_fails_when_none_does() {
+        let of = |ending: Ending| {
+            let result = ending.must_fail().encode();
+            Verdict::of(&report(WorkerOutcome::Finished { result }))
+        };
+        let objected = of(ending(Some(failure())));
+        assert!(
+            objected.line().ends_with(" faults=3 objection=safety/agreement"),
+            "{}",
+            objected.line()
+        );
+        assert_eq!(
+            (objected.exit_code(), &objected.json()["objection"]),
+            (0, &"safety/agreement".into())
+        );
+        let silent = of(ending(None));
+        assert!(
+            silent
+                .line()
+                .starts_with("FAIL seed=7 class=invariant oracle=must_fail")
+        );
+        let panicked = Failure {
+            class: Class::Panic,
+            ..failure()
+        };
+        assert_eq!(of(ending(Some(panicked))).exit_code(), Class::Panic.exit_code());
     }
 
     #[test]

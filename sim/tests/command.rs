@@ -30,8 +30,34 @@ fn a_seed_is_printed_first_its_verdict_last_and_both_come_again() {
 }
 
 #[test]
+fn a_run_that_must_fail_names_who_objected_and_fails_when_nobody_does() {
+    let place = Place::new();
+    let slow = "nodes = 4\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 1000\nfaults = []\nmust_fail = true\n";
+    place.write("withhold.toml", format!("{slow}strategies = [\"withhold\"]\n"));
+    // What is sent twice is no lie.
+    place.write("replay.toml", format!("{slow}strategies = [\"replay\"]\n"));
+    let objected = (0..8).find_map(|seed| {
+        let ended = place.sim(&format!("--seed {seed} --scenario withhold.toml"));
+        (ended.code == 0).then(|| ended.field("objection").to_owned())
+    });
+    assert_eq!(objected.as_deref(), Some("liveness/progress_after_heal"));
+    let silent = place.ends(12, "--seed 1 --scenario replay.toml");
+    assert_eq!(silent.field("oracle"), "must_fail");
+}
+
+#[test]
+fn byzantine_nodes_and_their_share_of_seeds_are_asked_for_on_the_command_line() {
+    let place = Place::new();
+    let plan = |byz: &str| place.ends(0, &format!("plan --seed 3 --scenario calm {byz}")).out;
+    assert!(!plan("").contains("byzantine"));
+    assert!(!plan("--byz 0").contains("byzantine"));
+    assert_eq!(plan("--byz 100,1").matches("[steps.action.byzantine]").count(), 1);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_a_reason() {
     let place = Place::new();
+    place.write("sly.toml", "strategies = [\"sly\"]");
     place.write("cut.simtrace", "simtrace");
     place.write("not.toml", "nodes = [");
     place.write("odd.toml", [0xff, 0xfe]);
@@ -49,6 +75,13 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         ("--seed 1 --hang-after 5", "is not a time"),
         ("--seed 1 --jobs 0", "--jobs 0: 1 to 256"),
         ("--seed 1 --jobs 1000", "--jobs 1000: 1 to 256"),
+        ("--seed 1 --byz 101", "is not a share of a hundred"),
+        ("--seed 1 --byz 100,257", "`byzantine_most` is 257"),
+        ("--seed 1 --byz 10 --plan a.toml", "cannot be used with"),
+        (
+            "--seed 1 --scenario sly.toml",
+            "names the strategy `sly`, and there are: delay,",
+        ),
         ("--seed 1 --faults disc", "no family of faults is called `disc`"),
         ("--seed 1 --faults crash,-crash", "both adds and removes `crash`"),
         ("--seed 1 --faults crash,none", "come first"),

@@ -30,6 +30,7 @@ fn watched<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan, oracles: Vec<
         config: scenario.world(seed),
         nodes,
         blobs,
+        stakes: scenario.stakes(seed),
         strategies: load::strategies(),
         until: scenario.until(),
         oracles,
@@ -250,6 +251,80 @@ impl Oracle for Damage {
     fn finish(&mut self, _: VirtualTime) -> Result<(), Violation> {
         Ok(())
     }
+}
+
+/// Keeps what it is told of who takes part, and when, in seconds.
+#[derive(Clone, Default)]
+struct Members(Arc<Mutex<Vec<String>>>);
+
+impl Oracle for Members {
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        let (word, node, at) = match fact {
+            Fact::Owed { zone } => (format!("{zone:?}"), 0, VirtualTime::ZERO),
+            Fact::Started { node, at, .. } => ("start".to_owned(), *node, *at),
+            Fact::Crashed { node, at, .. } => ("crash".to_owned(), *node, *at),
+            Fact::Absent { node, at } => ("absent".to_owned(), *node, *at),
+            Fact::Byzantine { node, at } => ("byzantine".to_owned(), *node, *at),
+            Fact::Honest { node, at } => ("honest".to_owned(), *node, *at),
+            Fact::Wiped { node, at } => ("wiped".to_owned(), *node, *at),
+            _ => return Ok(()),
+        };
+        let mut facts = self.0.lock().expect("one thread runs");
+        facts.push(format!("{word} {node} {}", at.as_nanos() / 1_000_000_000));
+        Ok(())
+    }
+
+    fn finish(&mut self, _: VirtualTime) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+#[test]
+fn oracles_are_told_who_takes_part_and_the_late_and_the_wiped_catch_up() {
+    let scenario = Scenario {
+        nodes: 4,
+        fault_ms: 20_000,
+        heal_ms: 31_000,
+        pause_ms: 500,
+        faults: Vec::new(),
+        ..Scenario::built_in("swarm").expect("it is built in")
+    };
+    let turn = Action::Byzantine {
+        node: 0,
+        strategy: "withhold".to_owned(),
+        with: Manner::default(),
+    };
+    let crash = Action::Crash {
+        node: 3,
+        survivors: Survivors::Everything,
+    };
+    let wipe = Action::Disk {
+        node: 3,
+        fault: DiskFault::Wipe,
+    };
+    let steps = [
+        (0, Action::Absent { node: 3 }),
+        (3_000, Action::HealAll),
+        (4_000, Action::Restart { node: 3 }),
+        (5_000, turn),
+        (7_000, Action::Honest { node: 0 }),
+        (9_000, crash),
+        (9_000, wipe),
+        (10_000, Action::HealAll),
+        (19_000, Action::Absent { node: 2 }),
+        (20_000, Action::HealAll),
+    ];
+    let steps = steps.map(|(at_ms, action)| Step::new(at_ms, action));
+    let (plan, members) = (Plan { steps: steps.into() }, Members::default());
+    let mut oracles = load::oracles(scenario.nodes);
+    oracles.push(Box::new(members.clone()));
+    let outcome = watched::<Madsim>(&scenario, Seed::new(2), plan, oracles);
+    assert_eq!(outcome.violation, None);
+    let told = members.0.lock().expect("the run is over").join(", ");
+    // Node 0 has lied and node 3 forgotten everything: of four, that is one too many.
+    let expected = "Nothing 0 0, start 0 0, start 1 0, start 2 0, absent 3 0, start 3 4, byzantine 0 5, honest 0 7, \
+                    crash 3 9, wiped 3 9, start 3 10, absent 2 19, crash 2 19";
+    assert_eq!(told, expected);
 }
 
 #[test]

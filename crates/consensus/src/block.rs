@@ -1,9 +1,9 @@
 //! A block as it comes from a peer: fields whose signature can be checked, and parents that may be written in short.
 //!
 //! In full, parents are a list of names. In short (arXiv 2310.14821 names all parents; that costs 38 bytes for each), they
-//! are the set of authors whose blocks of the round before are parents, and the names of all others. The digest that the
-//! author signs is over the full list in both forms, so whoever holds the parents can rebuild the list and check it:
-//! see [`crate::dag`].
+//! are the set of authors whose blocks of the round before are parents, and the names of all others. What the author signs
+//! is over the digest of the full list, which stands in a block in short: so everything but the parents is checked at once,
+//! whoever passed the block on, and the parents as soon as the list can be rebuilt (see [`crate::dag`]).
 
 use bytes::Bytes;
 use crypto::{Digest, FixedBytes, Hasher, Scheme, SignatureError, Signed, Verified};
@@ -128,7 +128,7 @@ pub enum Parents {
 }
 
 /// A block as its author signed it. Its fields fit each other, the members and the rules; [`verify`](Self::verify)
-/// checks its signatures. Of a block in short, nobody knows yet whether its digest is right.
+/// checks its signatures. Of a block in short, nobody knows yet whether its parents are those that its author signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedBlock<S: Suite> {
     pub(crate) chain: ChainId,
@@ -136,6 +136,7 @@ pub struct SignedBlock<S: Suite> {
     pub(crate) reference: BlockRef,
     pub(crate) timestamp: UnixMillis,
     pub(crate) parents: Parents,
+    pub(crate) parents_digest: Digest,
     pub(crate) vote: Option<CommitRef>,
     pub(crate) beacon: Option<BeaconShare<S>>,
     pub(crate) payloads: Payloads,
@@ -222,9 +223,6 @@ pub enum BlockError {
     /// The share of the beacon is not the author's.
     #[error("the share of the beacon: {0}")]
     Share(SignatureError),
-    /// The parents that the author means give another digest than the one signed.
-    #[error("the digest is not that of the block's content")]
-    Digest,
 }
 
 /// What an author signs for the beacon: chain, epoch and round, and nothing that it could choose.
@@ -353,7 +351,7 @@ impl<S: Suite> SignedBlock<S> {
         let beacon = rules.has_beacon(round).then(|| {
             <S::Beacon as Scheme>::sign(&signer.beacon, &beacon_message(rules.chain, rules.epoch, round))
         });
-        let payloads_digest = payloads.digest();
+        let (parents_digest, payloads_digest) = (wire::parents_digest(&parents), payloads.digest());
         let header = wire::Header {
             epoch: rules.epoch,
             round,
@@ -363,7 +361,7 @@ impl<S: Suite> SignedBlock<S> {
             beacon: beacon.as_ref().map(AsRef::as_ref),
             payloads: payloads_digest,
         };
-        let digest = header.digest(&parents);
+        let digest = header.digest_over(&parents_digest);
         let signature = <S::Block as Scheme>::sign(&signer.block, &block_message(rules.chain, digest));
         let is_plain =
             |parent: &BlockRef| Some(round) == parent.round.next() && plain.contains(parent.author);
@@ -388,6 +386,7 @@ impl<S: Suite> SignedBlock<S> {
             },
             timestamp,
             parents: Parents::Compact { previous, others },
+            parents_digest,
             vote,
             beacon,
             payloads,

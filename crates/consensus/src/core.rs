@@ -401,11 +401,7 @@ impl<S: Suite> Core<S> {
     /// When [`Event::Tick`] is due at the latest.
     pub fn deadline(&self) -> Option<Mono> {
         let early = self.early.values().map(|(due, ..)| *due).min();
-        let fetch = if self.fetcher.len() < self.pace.fetches {
-            self.fetcher.deadline()
-        } else {
-            None
-        };
+        let fetch = self.fetcher.deadline(&self.pace);
         [
             early,
             fetch,
@@ -449,7 +445,7 @@ impl<S: Suite> Core<S> {
             held: self.held.len() + self.early.len(),
             held_bytes: self.held.bytes(),
             queued: self.queue.len(),
-            asked: self.fetcher.len(),
+            asked: self.fetcher.asked(),
             is_recovering: self.recovery.is_some(),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use types::{AuthorityIndex, Bounded, Mono};
 
@@ -26,16 +27,23 @@ struct Question {
     wants: Vec<Want>,
 }
 
+/// What is to be asked of one member.
+#[derive(Default)]
+struct Line {
+    /// Searches without a question under way, by when they are due.
+    due: BTreeSet<(Mono, Want)>,
+    /// Questions under way.
+    asked: usize,
+}
+
 /// What is searched, and the questions under way.
 pub struct Fetcher<S: Suite> {
     members: Arc<Members<S>>,
     own: AuthorityIndex,
     searches: BTreeMap<Want, Search>,
-    /// Searches without a question under way, by when they are due.
-    due: BTreeSet<(Mono, Want)>,
     questions: BTreeMap<u64, Question>,
-    /// Questions under way to each member.
-    load: Vec<usize>,
+    /// By member.
+    lines: Vec<Line>,
 }
 
 /// Questions under way to one member, at most.
@@ -45,37 +53,40 @@ impl<S: Suite> Fetcher<S> {
     /// Searches nothing.
     pub fn new(members: Arc<Members<S>>, own: AuthorityIndex) -> Self {
         Self {
-            load: vec![0; members.size()],
+            lines: members.indices().map(|_| Line::default()).collect(),
             members,
             own,
             searches: BTreeMap::new(),
-            due: BTreeSet::new(),
             questions: BTreeMap::new(),
         }
     }
 
     /// Questions under way.
-    pub fn len(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.questions.len()
     }
 
     /// Searches for it from `due` on, first at `hint`, if it is not searched already.
     pub fn search(&mut self, want: Want, hint: AuthorityIndex, due: Mono) {
+        if self.searches.contains_key(&want) {
+            return;
+        }
         let next = if hint == self.own { self.after(hint) } else { hint };
-        self.searches.entry(want).or_insert_with(|| {
-            self.due.insert((due, want));
+        self.lines[slot(next)].due.insert((due, want));
+        self.searches.insert(
+            want,
             Search {
                 next,
                 due,
                 asked: None,
-            }
-        });
+            },
+        );
     }
 
     /// Stops searching: it was found, or nobody wants it any more.
     pub fn stop(&mut self, want: &Want) {
         if let Some(search) = self.searches.remove(want) {
-            self.due.remove(&(search.due, *want));
+            self.lines[slot(search.next)].due.remove(&(search.due, *want));
         }
     }
 
@@ -90,40 +101,51 @@ impl<S: Suite> Fetcher<S> {
         moot.iter().for_each(|want| self.stop(want));
     }
 
+    /// Members of whom more can be asked, with what is due first.
+    fn free(&self, pace: &Pace) -> impl Iterator<Item = (usize, Mono)> + '_ {
+        let has_room = !self.searches.is_empty() && self.questions.len() < pace.fetches;
+        let lines = self
+            .lines
+            .iter()
+            .enumerate()
+            .take(if has_room { self.lines.len() } else { 0 });
+        lines
+            .filter(|(_, line)| line.asked < TO_ONE)
+            .filter_map(|(member, line)| Some((member, line.due.first()?.0)))
+    }
+
     /// When the next question is due.
-    pub fn deadline(&self) -> Option<Mono> {
-        self.due.first().map(|(due, _)| *due)
+    pub fn deadline(&self, pace: &Pace) -> Option<Mono> {
+        self.free(pace).map(|(_, due)| due).min()
     }
 
     /// The next question that is due, if there is room for one, under the number `id`.
     pub fn ask(&mut self, id: u64, now: Mono, pace: &Pace) -> Option<(AuthorityIndex, Request)> {
-        if self.questions.len() >= pace.fetches {
-            return None;
-        }
-        let is_due = |entry: &&(Mono, Want)| entry.0 <= now;
-        let free = self.due.iter().take_while(is_due).find(|(_, want)| {
-            let search = &self.searches[want];
-            self.load[slot(search.next)] < TO_ONE
-        });
-        let to = self.searches[&free?.1].next;
-        let for_it = self
-            .due
-            .iter()
-            .take_while(is_due)
-            .filter(|(_, want)| self.searches[want].next == to);
+        let first = self
+            .free(pace)
+            .filter(|(_, due)| *due <= now)
+            .min_by_key(|(_, due)| *due);
+        let (member, _) = first?;
+        let line = &mut self.lines[member];
         let most = pace.fetch_blocks.clamp(1, MAX_ANSWER_BLOCKS);
-        let wants: Vec<Want> = for_it.take(most).map(|(_, want)| *want).collect();
-        let (mut names, mut slots) = (Vec::new(), Vec::new());
-        for want in &wants {
-            let search = self.searches.get_mut(want).expect("what is due is searched");
-            self.due.remove(&(search.due, *want));
+        let (mut wants, mut names, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some((_, want)) = line
+            .due
+            .first()
+            .copied()
+            .filter(|(due, _)| *due <= now && wants.len() < most)
+        {
+            line.due.pop_first();
+            let search = self.searches.get_mut(&want).expect("what is due is searched");
             search.asked = Some(id);
+            wants.push(want);
             match want {
-                Want::Name(name) => names.push(*name),
-                Want::Slot(at) => slots.push(*at),
+                Want::Name(name) => names.push(name),
+                Want::Slot(at) => slots.push(at),
             }
         }
-        self.load[slot(to)] += 1;
+        line.asked += 1;
+        let to = index(member);
         self.questions.insert(id, Question { to, wants });
         let request = Request::Blocks {
             names: Bounded::new(names).expect("a question has no more wants than an answer has blocks"),
@@ -134,11 +156,11 @@ impl<S: Suite> Fetcher<S> {
 
     /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next.
     /// Yields whom it was asked of; `None` for a question that is not of here.
-    pub fn answered(&mut self, id: u64, now: Mono, pause: std::time::Duration) -> Option<AuthorityIndex> {
+    pub fn answered(&mut self, id: u64, now: Mono, pause: Duration) -> Option<AuthorityIndex> {
         let Question { to, wants } = self.questions.remove(&id)?;
-        self.load[slot(to)] -= 1;
+        self.lines[slot(to)].asked -= 1;
+        let next = self.after(to);
         for want in wants {
-            let next = self.after(to);
             let Some(search) = self
                 .searches
                 .get_mut(&want)
@@ -146,10 +168,12 @@ impl<S: Suite> Fetcher<S> {
             else {
                 continue;
             };
-            search.asked = None;
-            search.next = next;
-            search.due = now + pause;
-            self.due.insert((search.due, want));
+            *search = Search {
+                next,
+                due: now + pause,
+                asked: None,
+            };
+            self.lines[slot(next)].due.insert((search.due, want));
         }
         Some(to)
     }
@@ -157,16 +181,17 @@ impl<S: Suite> Fetcher<S> {
     /// The next member but this one.
     fn after(&self, member: AuthorityIndex) -> AuthorityIndex {
         let size = self.members.size();
-        let others = (1..=size)
-            .map(|step| (slot(member) + step) % size)
-            .filter(|next| *next != slot(self.own));
-        let next = others
-            .map(|next| u16::try_from(next).ok().and_then(AuthorityIndex::new))
-            .next();
-        next.flatten().unwrap_or(member)
+        let mut others = (1..=size).map(|step| (slot(member) + step) % size);
+        let next = others.find(|next| *next != slot(self.own));
+        next.map_or(member, index)
     }
 }
 
 fn slot(author: AuthorityIndex) -> usize {
     usize::from(author.get())
+}
+
+fn index(member: usize) -> AuthorityIndex {
+    let number = u16::try_from(member).ok().and_then(AuthorityIndex::new);
+    number.expect("a member has an index")
 }

@@ -11,7 +11,7 @@
 use crypto::{Digest, Hasher};
 use types::{BlockRef, Commit, CommitDigest, CommitIndex, CommitRef, Round, UnixMillis};
 
-use crate::dag::{Dag, Place, Vertex};
+use crate::dag::{Dag, Place, Places, Vertex};
 use crate::machine::SubDag;
 use crate::members::{Members, Suite};
 use crate::rules::Rules;
@@ -200,34 +200,44 @@ pub fn weigh<S: Suite>(
     members: &Members<S>,
     scores: &mut Scores,
 ) {
-    for name in &commit.blocks {
-        let Some(led_round) = name.round.get().checked_sub(2).map(Round::new) else {
+    for blocks in commit.blocks.chunk_by(|one, other| one.round == other.round) {
+        let round = blocks[0].round.get();
+        let Some(led_round) = round.checked_sub(2).map(Round::new).filter(|led| *led > floor) else {
             continue;
         };
-        let vote_round = Round::new(name.round.get() - 1);
-        if led_round <= floor {
-            continue;
-        }
-        let vertex = dag.get(name).expect("a committed block is in the graph");
+        let vote_round = Round::new(round - 1);
         for leader in led.of(led_round) {
-            let position = dag
-                .position(leader)
-                .expect("a committed leader above the floor is in the graph");
-            let led = Place {
-                author: leader.author,
-                position,
-            };
-            for place in vertex.parents_before().iter() {
-                let vote = dag
-                    .at(vote_round, place)
-                    .expect("a parent above the floor is in the graph");
-                if vote.parent(leader.author) == Some(led) {
-                    scores.add(place.author, members.power(name.author));
+            let votes = votes(leader, vote_round, dag);
+            for name in blocks {
+                let vertex = dag.get(name).expect("a committed block is in the graph");
+                let power = members.power(name.author);
+                for place in vertex
+                    .parents_before()
+                    .iter()
+                    .filter(|place| votes.contains(*place))
+                {
+                    scores.add(place.author, power);
                 }
             }
         }
     }
     scores.commits += 1;
+}
+
+/// The blocks of `round` that vote for a leader of the round before.
+fn votes<S: Suite>(leader: &BlockRef, round: Round, dag: &Dag<S>) -> Places {
+    let position = dag.position(leader);
+    let led = Place {
+        author: leader.author,
+        position: position.expect("a committed leader above the floor is in the graph"),
+    };
+    let mut votes = Places::default();
+    for (place, vertex) in dag.round(round) {
+        if vertex.parent(leader.author) == Some(led) {
+            votes.insert(place);
+        }
+    }
+    votes
 }
 
 /// Rebuilds, after a restart, which leaders are remembered.

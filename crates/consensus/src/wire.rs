@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 1 | form: 0 parents in short, 1 in full |
 //! | 8, 4, 2, 8 | epoch, round, author, timestamp |
-//! | 32 | digest, in short; nothing in full, where the content gives it |
+//! | 32 | digest of the parents, in short; nothing in full, where their names give it |
 //! | scheme | signature |
 //! | 1, 40 | whether there is a vote, and the vote: index, digest |
 //! | 1, scheme | whether there is a share of the beacon, and the share |
@@ -39,7 +39,8 @@ use crate::set::AuthoritySet;
 const COMPACT: u8 = 0;
 const FULL: u8 = 1;
 
-/// A header without its parents, to be hashed with them: the bytes of [`types::BlockHeader`] without making one.
+/// A header without its parents, to be hashed with their digest: what [`types::BlockHeader::digest`] hashes without making
+/// one.
 pub(crate) struct Header<'a> {
     pub epoch: Epoch,
     pub round: Round,
@@ -51,31 +52,40 @@ pub(crate) struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// `H(BlockHeader:: ‖ BCS)` with these parents.
+    /// The digest of the block with these parents.
     pub fn digest(&self, parents: &[BlockRef]) -> BlockDigest {
-        let mut out = Vec::with_capacity(256 + parents.len() * 38);
-        out.extend_from_slice(b"BlockHeader::");
-        self.put(&mut out, parents);
-        BlockDigest::new(Digest::of(&out))
+        self.digest_over(&parents_digest(parents))
     }
 
-    fn put(&self, out: &mut Vec<u8>, parents: &[BlockRef]) {
+    /// The digest of the block whose parents have this digest.
+    pub fn digest_over(&self, parents: &Digest) -> BlockDigest {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(b"BlockHeader::");
         out.put_u64_le(self.epoch.get());
         out.put_u32_le(self.round.get());
         out.put_u16_le(self.author.get());
         out.put_u64_le(self.timestamp.get());
-        put_uleb(out, parents.len());
-        for parent in parents {
-            put_reference(out, parent);
-        }
-        put_vote(out, self.vote.as_ref());
+        out.extend_from_slice(parents.as_bytes());
+        put_vote(&mut out, self.vote.as_ref());
         out.put_u8(u8::from(self.beacon.is_some()));
         if let Some(beacon) = self.beacon {
-            put_uleb(out, beacon.len());
+            put_uleb(&mut out, beacon.len());
             out.extend_from_slice(beacon);
         }
         out.extend_from_slice(self.payloads.as_bytes());
+        BlockDigest::new(Digest::of(&out))
     }
+}
+
+/// `H(BlockParents:: ‖ BCS)`, as [`types::block::parents_digest`] has it.
+pub(crate) fn parents_digest(parents: &[BlockRef]) -> Digest {
+    let mut out = Vec::with_capacity(16 + parents.len() * 38);
+    out.extend_from_slice(b"BlockParents::");
+    put_uleb(&mut out, parents.len());
+    for parent in parents {
+        put_reference(&mut out, parent);
+    }
+    Digest::of(&out)
 }
 
 /// The length prefix of BCS.
@@ -126,7 +136,7 @@ pub(crate) fn encode<S: Suite>(block: &SignedBlock<S>) -> Bytes {
     out.put_u16_le(block.reference.author.get());
     out.put_u64_le(block.timestamp.get());
     if !is_full {
-        out.extend_from_slice(block.reference.digest.get().as_bytes());
+        out.extend_from_slice(block.parents_digest.as_bytes());
     }
     out.extend_from_slice(block.signature.as_ref());
     put_vote(&mut out, block.vote.as_ref());
@@ -165,7 +175,7 @@ pub(crate) fn decode<S: Suite>(
     let author = u16::from_le_bytes(take(&mut rest)?);
     let author = check_place(epoch, round, author, rules, members)?;
     let timestamp = UnixMillis::new(u64::from_le_bytes(take(&mut rest)?));
-    let digest = if form == COMPACT {
+    let announced = if form == COMPACT {
         take(&mut rest)?
     } else {
         [0; 32]
@@ -203,27 +213,29 @@ pub(crate) fn decode<S: Suite>(
     check_parents(&parents, Slot { round, author }, members)?;
     let count = u32::from_le_bytes(take(&mut rest)?);
     let payloads = Payloads::parse(frame.slice_ref(rest), count, rules)?;
-    let payloads_digest = payloads.digest();
+    let parents_digest = match &parents {
+        Parents::Full(names) => parents_digest(names),
+        Parents::Compact { .. } => Digest::new(announced),
+    };
     let mut block = SignedBlock {
         chain: rules.chain,
         epoch,
         reference: BlockRef {
             round,
             author,
-            digest: BlockDigest::new(Digest::new(digest)),
+            digest: BlockDigest::new(Digest::ZERO),
         },
         timestamp,
         parents,
+        parents_digest,
         vote,
         beacon,
+        payloads_digest: payloads.digest(),
         payloads,
-        payloads_digest,
         signature,
         frame: frame.clone(),
     };
-    if let Parents::Full(names) = &block.parents {
-        block.reference.digest = block.digest_with(names);
-    }
+    block.reference.digest = block.wire_header().digest_over(&parents_digest);
     Ok(block)
 }
 

@@ -1,7 +1,5 @@
 //! What a peer announces is no reason to reserve memory: only what it has sent is.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -75,6 +75,9 @@ impl str::FromStr for Digest {
     }
 }
 
+/// What is gathered of an encoding before it is hashed.
+const PIECE_BYTES: usize = 512;
+
 /// A digest in the making: feed it with [`io::Write`], which never fails here.
 #[derive(Default)]
 pub struct Hasher(Blake2b256);
@@ -100,8 +103,11 @@ impl Hasher {
 
     /// Appends `BCS(value)`.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        bcs::serialize_into(self, value)
+        // The encoder writes arrays byte by byte, and each write has a price for the hash function.
+        let mut pieces = io::BufWriter::with_capacity(PIECE_BYTES, self);
+        bcs::serialize_into(&mut pieces, value)
             .expect("a hasher takes every write, and our types have no floats and no unbounded nesting");
+        io::Write::flush(&mut pieces).expect("a hasher takes every write");
     }
 
     /// The digest of everything appended.
@@ -143,6 +149,25 @@ mod tests {
         let expected = Digest::of(b"Object::\x07\x00\x02\x01\x02");
         assert_eq!(Digest::of_value("Object", &value), expected);
         assert_ne!(Digest::of_value("Effects", &value), expected);
+    }
+
+    #[test]
+    fn a_value_of_any_length_hashes_as_its_encoding() {
+        for length in [
+            0,
+            1,
+            PIECE_BYTES - 1,
+            PIECE_BYTES,
+            PIECE_BYTES + 1,
+            5 * PIECE_BYTES,
+        ] {
+            let value = (vec![7u8; length], vec![[8u8; 32]; length / 8], 9u8);
+            let mut hasher = Hasher::new();
+            hasher.value(&value);
+            hasher.bytes(&[1]);
+            let expected = [bcs::to_bytes(&value).unwrap(), vec![1]].concat();
+            assert_eq!(hasher.finish(), Digest::of(&expected));
+        }
     }
 
     #[test]

@@ -24,14 +24,21 @@ pub fn encode(secret: &Ed25519SecretKey) -> Zeroizing<String> {
 /// [`InvalidBytes::Text`] when the text, its checksum or its prefix is wrong, [`InvalidBytes::Length`] and
 /// [`InvalidBytes::Value`] when what it holds is no ed25519 key. No error repeats the text.
 pub fn decode(text: &str) -> Result<Ed25519SecretKey, InvalidBytes> {
+    Ok(Ed25519SecretKey::from_seed(&*seed(text)?))
+}
+
+/// The seed of the secret key of a text: for a transport, or for another scheme that makes its keys from as many bytes.
+/// One seed is for one use only.
+///
+/// # Errors
+/// As [`decode`].
+pub fn seed(text: &str) -> Result<Zeroizing<[u8; 32]>, InvalidBytes> {
     if text.len() > 100 {
         return Err(InvalidBytes::Text(KIND));
     }
     let bytes = Zeroizing::new(Bech32::decode(text, PREFIX).map_err(|_| InvalidBytes::Text(KIND))?);
     match bytes.split_first() {
-        Some((&flag, seed)) if flag == Flag::Ed25519 as u8 => {
-            Ok(Ed25519SecretKey::from_seed(&Zeroizing::new(to_array(seed)?)))
-        }
+        Some((&flag, seed)) if flag == Flag::Ed25519 as u8 => Ok(Zeroizing::new(to_array(seed)?)),
         _ => Err(InvalidBytes::Value("secret key of a known kind")),
     }
 }
@@ -86,6 +93,7 @@ mod tests {
             let text = encode(&Ed25519SecretKey::from_seed(&seed));
             let again = decode(&text).unwrap();
             prop_assert_eq!(again.secret_bytes(), seed);
+            prop_assert_eq!(*super::seed(&text).unwrap(), seed);
             let at = at % text.len();
             let typo = if &text[at..=at] == "q" { "p" } else { "q" };
             let text = format!("{}{typo}{}", &text[..at], &text[at + 1..]);

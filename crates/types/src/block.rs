@@ -23,7 +23,7 @@ pub struct BlockRef {
     pub round: Round,
     /// Who signed it.
     pub author: AuthorityIndex,
-    /// The digest of its header.
+    /// The [digest](BlockHeader::digest) of its header.
     pub digest: BlockDigest,
 }
 
@@ -91,10 +91,13 @@ impl BlockHeader {
         }
     }
 
-    /// `H(BlockHeader:: ‖ BCS)`.
+    /// `H(BlockHeader:: ‖ BCS)`, with the [digest of the parents](parents_digest) in their place: so whoever has all of a
+    /// block but the names of some parents can tell already what its author signed.
     pub fn digest(&self) -> BlockDigest {
+        let before = (self.epoch, self.round, self.author, self.timestamp);
+        let behind = (&self.vote, &self.beacon, &self.payloads);
         let mut hasher = Hasher::named("BlockHeader");
-        hasher.value(self);
+        hasher.value(&(before, parents_digest(&self.parents), behind));
         BlockDigest::new(hasher.finish())
     }
 
@@ -106,6 +109,11 @@ impl BlockHeader {
             digest: self.digest(),
         }
     }
+}
+
+/// What the digest of a header is over in place of the parents: `H(BlockParents:: ‖ BCS)`.
+pub fn parents_digest(parents: &[BlockRef]) -> Digest {
+    Digest::of_value("BlockParents", parents)
 }
 
 /// The bytes that the author of a block signs: intent, chain, digest of the header. 67 bytes.
@@ -422,36 +430,41 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+            #![proptest_config(ProptestConfig::with_cases(128))]
 
-        #[test]
-        fn a_damaged_header_is_another_one_or_none(header in headers(), at: prop::sample::Index, with: u8) {
-            let mut bytes = encode(&header);
-            prop_assert_eq!(&decode::<BlockHeader>(&bytes, 1 << 12).unwrap(), &header);
-            prop_assert_eq!(header.digest(), BlockDigest::new(Digest::of(&[b"BlockHeader::", &bytes[..]].concat())));
-            let at = at.index(bytes.len());
-            let is_same = bytes[at] == with;
-            bytes[at] = with;
-            if let Ok(decoded) = decode::<BlockHeader>(&bytes, 1 << 12) {
-                prop_assert_eq!(decoded.digest() == header.digest(), is_same);
-                prop_assert_eq!(encode(&decoded), bytes);
-            }
-        }
-
-        #[test]
-        fn any_two_headers_make_a_proof_that_decodes_or_none(one in headers(), mut other in headers(), at: prop::sample::Index, with: u8) {
-            (other.epoch, other.round) = (one.epoch, one.round);
-            let [one, other] = [one, other].map(|header| Signed { header, signature: key(1).sign(b"") });
-            if let Ok(proof) = Proof::new(one, other) {
-                let mut bytes = encode(&proof);
-                prop_assert_eq!(&decode::<Proof>(&bytes, 1 << 12).unwrap(), &proof);
+            #[test]
+            fn a_damaged_header_is_another_one_or_none(header in headers(), at: prop::sample::Index, with: u8) {
+                let mut bytes = encode(&header);
+                prop_assert_eq!(&decode::<BlockHeader>(&bytes, 1 << 12).unwrap(), &header);
+    // The parents stand behind 22 bytes, and in the digest their digest stands there.
+                let parents = 22..22 + encode(&header.parents).len();
+                let of_parents = Digest::of(&[b"BlockParents::", &bytes[parents.clone()]].concat());
+                prop_assert_eq!(of_parents, parents_digest(&header.parents));
+                let hashed = [b"BlockHeader::", &bytes[..22], of_parents.as_bytes(), &bytes[parents.end..]].concat();
+                prop_assert_eq!(header.digest(), BlockDigest::new(Digest::of(&hashed)));
                 let at = at.index(bytes.len());
+                let is_same = bytes[at] == with;
                 bytes[at] = with;
-                if let Ok(decoded) = decode::<Proof>(&bytes, 1 << 12) {
+                if let Ok(decoded) = decode::<BlockHeader>(&bytes, 1 << 12) {
+                    prop_assert_eq!(decoded.digest() == header.digest(), is_same);
                     prop_assert_eq!(encode(&decoded), bytes);
-                    prop_assert!(decoded.one.header.digest() < decoded.other.header.digest());
+                }
+            }
+
+            #[test]
+            fn any_two_headers_make_a_proof_that_decodes_or_none(one in headers(), mut other in headers(), at: prop::sample::Index, with: u8) {
+                (other.epoch, other.round) = (one.epoch, one.round);
+                let [one, other] = [one, other].map(|header| Signed { header, signature: key(1).sign(b"") });
+                if let Ok(proof) = Proof::new(one, other) {
+                    let mut bytes = encode(&proof);
+                    prop_assert_eq!(&decode::<Proof>(&bytes, 1 << 12).unwrap(), &proof);
+                    let at = at.index(bytes.len());
+                    bytes[at] = with;
+                    if let Ok(decoded) = decode::<Proof>(&bytes, 1 << 12) {
+                        prop_assert_eq!(encode(&decoded), bytes);
+                        prop_assert!(decoded.one.header.digest() < decoded.other.header.digest());
+                    }
                 }
             }
         }
-    }
 }

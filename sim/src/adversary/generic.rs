@@ -174,7 +174,7 @@ mod tests {
         let assignment = Assignment {
             seed,
             node: 0,
-            nodes: 4,
+            stakes: &[2_500; 4],
             manner: &manner,
         };
         let adversary = Strategies::generic().make(strategy, &assignment).unwrap();

@@ -136,8 +136,11 @@ pub struct WhatArguments {
     /// Families of faults: `a` adds one to the scenario's, `-a` takes one away; `all` and `none` come first.
     #[arg(long, value_name = "A,-B", allow_hyphen_values = true, value_delimiter = ',', value_parser = parse_family)]
     pub faults: Vec<FamilyChange>,
+    /// In how many of a hundred seeds there are Byzantine nodes, and how many at most, instead of what the scenario says.
+    #[arg(long, value_name = "PERCENT[,MOST]", value_parser = parse_byzantine)]
+    pub byz: Option<(u64, u64)>,
     /// Runs this plan instead of the one that the seed draws.
-    #[arg(long, value_name = "FILE", conflicts_with = "faults")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["faults", "byz"])]
     pub plan: Option<PathBuf>,
 }
 
@@ -149,7 +152,8 @@ impl WhatArguments {
 
     /// Whether anything was said.
     pub fn is_said(&self) -> bool {
-        self.scenario.is_some() || self.nodes.is_some() || !self.faults.is_empty() || self.plan.is_some()
+        let is_drawn_otherwise = !self.faults.is_empty() || self.byz.is_some();
+        self.scenario.is_some() || self.nodes.is_some() || is_drawn_otherwise || self.plan.is_some()
     }
 }
 
@@ -293,6 +297,14 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is not a time above zero such as 90s, 10m or 2h"))
 }
 
+fn parse_byzantine(text: &str) -> Result<(u64, u64), String> {
+    let (percent, most) = text.split_once(',').unwrap_or((text, "0"));
+    let parsed = percent.parse().ok().zip(most.parse().ok());
+    parsed.filter(|(percent, _)| *percent <= 100).ok_or_else(|| {
+        format!("`{text}` is not a share of a hundred and a number of nodes, such as 30 or 30,1")
+    })
+}
+
 fn parse_level(text: &str) -> Result<Level, String> {
     match text {
         "L0" | "l0" => Ok(Level::L0),
@@ -349,6 +361,15 @@ mod tests {
         assert_eq!(families("crash", &few), Ok(few.to_vec()));
         for wrong in ["crash,none", "disk,-disk", "disc", "-all", ""] {
             assert!(families(wrong, &few).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_byzantine_seeds_may_come_with_a_number_of_nodes() {
+        assert_eq!(parse_byzantine("30"), Ok((30, 0)));
+        assert_eq!(parse_byzantine("100,2"), Ok((100, 2)));
+        for wrong in ["", "101", "-1", "30,", "30,x", "30,1,1"] {
+            assert!(parse_byzantine(wrong).is_err(), "{wrong}");
         }
     }
 

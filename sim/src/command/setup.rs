@@ -131,6 +131,17 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
             .into());
         }
     }
+    let strategies = load::strategies();
+    if let Some(unknown) = scenario.strategies.iter().find(|name| !strategies.has(name)) {
+        let known = strategies.names();
+        return Err(Refusal(format!(
+            "scenario `{name}` names the strategy `{unknown}`, and there are: {known}"
+        ))
+        .into());
+    }
+    if let Some((percent, most)) = what.byz {
+        (scenario.byzantine_percent, scenario.byzantine_most) = (percent, most);
+    }
     scenario.check().map_err(refused)?;
     Ok(scenario)
 }
@@ -157,7 +168,7 @@ pub fn workers(jobs: Option<usize>, is_verbose: bool) -> Result<WorkerConfig> {
 /// Refuses what a trace says already.
 pub fn refuse_what(what: &WhatArguments) -> Result<()> {
     if what.is_said() {
-        let text = "--scenario, --nodes, --faults and --plan go with --seed: a trace says them itself";
+        let text = "--scenario, --nodes, --faults, --byz and --plan go with --seed: a trace says them itself";
         return Err(Refusal(text.to_owned()).into());
     }
     Ok(())
@@ -189,8 +200,14 @@ pub fn repro(what: &WhatArguments, seed: Seed, nodes: Option<usize>, plan: Optio
     }
     match plan.or(what.plan.as_deref()) {
         Some(plan) => words.push(format!("--plan {}", quoted(&plan.display().to_string()))),
-        None if !what.faults.is_empty() => words.push(format!("--faults {}", families(&what.faults))),
-        None => {}
+        None => {
+            if !what.faults.is_empty() {
+                words.push(format!("--faults {}", families(&what.faults)));
+            }
+            if let Some((percent, most)) = what.byz {
+                words.push(format!("--byz {percent},{most}"));
+            }
+        }
     }
     words.join(" ")
 }
@@ -252,10 +269,11 @@ mod tests {
                 FamilyChange::None,
                 FamilyChange::Remove(sim::swarm::Family::Clock),
             ],
+            byz: Some((30, 1)),
             plan: None,
         };
-        let line =
-            "cargo xtask sim --seed 7 --scenario 'my scenario'\\''s.toml' --nodes 5 --faults none,-clock";
+        let line = "cargo xtask sim --seed 7 --scenario 'my scenario'\\''s.toml' --nodes 5 --faults none,-clock \
+             --byz 30,1";
         assert_eq!(repro(&what, Seed::new(7), None, None), line);
         let line = "cargo xtask sim --seed 7 --scenario 'my scenario'\\''s.toml' --nodes 4 --plan a/b.toml";
         assert_eq!(

@@ -124,11 +124,7 @@ impl State {
     pub(crate) fn on_net(&mut self, event: NetEvent) {
         match event {
             NetEvent::Arrive(packet) => self.arrive(packet),
-            NetEvent::Leave {
-                packet,
-                incarnation,
-                cause,
-            } => self.leave(packet, incarnation, cause),
+            NetEvent::Leave { packet, cause } => self.leave(packet, cause),
             NetEvent::Tick {
                 node,
                 peer,

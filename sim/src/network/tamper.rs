@@ -139,19 +139,17 @@ impl State {
         }
         let leave = NetEvent::Leave {
             packet: Packet::new(from, to, session, body),
-            incarnation: self.nodes[from].incarnation,
             cause: self.cause,
         };
         let at = self.acts_at(from).after(nanos(after));
         self.schedule(at, from, Event::Net(leave));
     }
 
-    /// The time has come for a packet that its sender held back. It is gone if its sender, or its session, is.
-    pub(super) fn leave(&mut self, packet: Packet, incarnation: u32, cause: Option<u64>) {
+    /// The time has come for a packet that its sender held back. It is gone if its session is, and with it its sender.
+    pub(super) fn leave(&mut self, packet: Packet, cause: Option<u64>) {
         let (from, to, session) = (packet.from, packet.to, packet.session);
         let known = self.net.session(from, to);
-        let stands = known.is_some_and(|known| known.up && known.id == session);
-        if stands && self.nodes[from].lives(incarnation) {
+        if known.is_some_and(|known| known.up && known.id == session) {
             self.cause = cause;
             self.put(from, to, session, packet.body);
         }

@@ -1,8 +1,11 @@
 //! Draws one fault after another within the budget.
 
+mod members;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Family;
+use crate::budget::{ALL_STAKE, most_bad};
 use crate::disk::{DiskFault, FaultKind, Harm, Repeat, Survivors, Tear};
 use crate::draw::Draw;
 use crate::hosts::HostManner;
@@ -14,16 +17,19 @@ use crate::world::NodeIndex;
 
 /// What a plan may still do, and the steps that it has so far.
 pub(super) struct Planner {
-    nodes: usize,
-    /// How many nodes may lose something durable.
-    budget: usize,
-    /// How many nodes may be down, paused, or have a disk that does not work, at a time.
-    most_down: usize,
+    /// The stake of each node.
+    stakes: Vec<u64>,
+    /// How much stake may be bad.
+    budget: u64,
+    /// How much stake may be down, paused, Byzantine, or have a disk that does not work, at a time.
+    most_down: u64,
     end_ms: u64,
     /// Until when a node counts as one of those.
     hurt_until: BTreeMap<NodeIndex, u64>,
-    /// Nodes that may have lost something durable: it does not come back.
+    /// Nodes that may have lost something durable: it does not come back. Those that do worse count too.
     damaged: BTreeSet<NodeIndex>,
+    /// Of those, the Byzantine ones.
+    byzantine: BTreeSet<NodeIndex>,
     /// What has a fault whose end restores it, and until when: a second fault would end with the first.
     busy: Vec<(Target, u64)>,
     pub(super) steps: Vec<Step>,
@@ -56,20 +62,17 @@ impl Target {
 }
 
 impl Planner {
-    pub(super) fn new(scenario: &Scenario, draw: &mut Draw) -> Self {
-        let budget = (scenario.nodes - 1) / 3;
-        let most_down = if draw.chance(500_000) {
-            budget
-        } else {
-            scenario.nodes
-        };
+    pub(super) fn new(scenario: &Scenario, stakes: Vec<u64>, draw: &mut Draw) -> Self {
+        let budget = most_bad(&stakes);
+        let most_down = if draw.chance(500_000) { budget } else { ALL_STAKE };
         Self {
-            nodes: scenario.nodes,
+            stakes,
             budget,
             most_down,
             end_ms: scenario.fault_ms,
             hurt_until: BTreeMap::new(),
             damaged: BTreeSet::new(),
+            byzantine: BTreeSet::new(),
             busy: Vec::new(),
             steps: Vec::new(),
         }
@@ -90,6 +93,19 @@ impl Planner {
         }
     }
 
+    fn nodes(&self) -> usize {
+        self.stakes.len()
+    }
+
+    fn stake(&self, nodes: &BTreeSet<NodeIndex>) -> u64 {
+        nodes.iter().map(|node| self.stakes[*node]).sum()
+    }
+
+    /// Whether the budget has room for a node that loses what was durable, or does worse.
+    fn may_lose(&self, node: NodeIndex) -> bool {
+        self.damaged.contains(&node) || self.stake(&self.damaged) + self.stakes[node] <= self.budget
+    }
+
     fn push(&mut self, at_ms: u64, action: Action) {
         // Whatever would end after the faults end is ended by the heal.
         if at_ms < self.end_ms {
@@ -98,20 +114,20 @@ impl Planner {
     }
 
     fn node(&self, draw: &mut Draw) -> NodeIndex {
-        usize::try_from(draw.below(self.nodes as u64)).expect("a node's number is small")
+        usize::try_from(draw.below(self.nodes() as u64)).expect("a node's number is small")
     }
 
     /// Two nodes, if there are two.
     fn two_nodes(&self, draw: &mut Draw) -> Option<(NodeIndex, NodeIndex)> {
-        let (one, step) = (self.node(draw), draw.below(self.nodes as u64 - 1));
+        let (one, step) = (self.node(draw), draw.below(self.nodes() as u64 - 1));
         let other = one + 1 + usize::try_from(step).expect("a node's number is small");
-        (self.nodes > 1).then_some((one, other % self.nodes))
+        (self.nodes() > 1).then_some((one, other % self.nodes()))
     }
 
     /// A node that may be hurt from `at_ms` until `until_ms`, and may lose something durable if `damage` says so.
     fn victim(&mut self, at_ms: u64, until_ms: u64, damage: bool, draw: &mut Draw) -> Option<NodeIndex> {
         let node = self.node(draw);
-        if damage && !self.damaged.contains(&node) && self.damaged.len() >= self.budget {
+        if damage && !self.may_lose(node) {
             return None;
         }
         self.hurt(node, at_ms, until_ms).then(|| {
@@ -124,13 +140,14 @@ impl Planner {
 
     /// Counts `node` as hurt, if it is not and there is room for one more.
     fn hurt(&mut self, node: NodeIndex, at_ms: u64, until_ms: u64) -> bool {
-        let hurt = self
-            .hurt_until
-            .iter()
-            .filter(|(other, until)| **other != node && **until > at_ms)
-            .count();
+        let hurt = self.hurt_until.iter().filter(|(_, until)| **until > at_ms);
+        let mut hurt: BTreeSet<NodeIndex> = hurt
+            .map(|(other, _)| *other)
+            .chain(self.byzantine.clone())
+            .collect();
+        hurt.insert(node);
         let free = self.hurt_until.get(&node).is_none_or(|until| *until <= at_ms);
-        let may = hurt < self.most_down && free;
+        let may = self.stake(&hurt) <= self.most_down && free;
         if may {
             self.hurt_until.insert(node, until_ms);
         }
@@ -149,7 +166,7 @@ impl Planner {
 
     /// Every clock is off from the beginning.
     pub(super) fn offsets(&mut self, draw: &mut Draw) {
-        for node in 0..self.nodes {
+        for node in 0..self.nodes() {
             let ms = offset_ms(draw);
             self.push(0, Action::ClockStep { node, ms });
         }
@@ -158,7 +175,7 @@ impl Planner {
     fn crash(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         let power_cut = draw.chance(150_000);
         let struck = if power_cut {
-            (0..self.nodes)
+            (0..self.nodes())
                 .filter(|node| self.hurt(*node, at_ms, until_ms))
                 .collect()
         } else {
@@ -196,15 +213,15 @@ impl Planner {
 
     fn partition(&mut self, at_ms: u64, until_ms: u64, draw: &mut Draw) {
         let direction = *draw.pick(&[Direction::Both, Direction::Both, Direction::Out, Direction::In]);
-        if self.nodes < 2 {
+        if self.nodes() < 2 {
             return;
         }
         match draw.below(4) {
             // Any split at all.
             0 => {
-                let mut side: Vec<NodeIndex> = (0..self.nodes).collect();
+                let mut side: Vec<NodeIndex> = (0..self.nodes()).collect();
                 draw.shuffle(&mut side);
-                let size = draw.within(1, self.nodes as u64 - 1);
+                let size = draw.within(1, self.nodes() as u64 - 1);
                 side.truncate(usize::try_from(size).expect("fewer nodes than memory"));
                 side.sort_unstable();
                 self.push(

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use consensus::block::beacon_message;
 use consensus::{BlockError, Member, Members, Production, Rules, SignedBlock};
 use crypto::{BlsSecretKey, Digest, Ed25519Scheme, Ed25519SecretKey, Hasher};
-use types::block::block_message;
+use types::block::{block_message, parents_digest};
 use types::{
     AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, ChainId, CommitDigest, CommitIndex,
     CommitRef, Epoch, Round, SignedHeader, UnixMillis, VotingPower,
@@ -88,7 +88,10 @@ pub struct Parts {
     pub round: u32,
     pub author: u16,
     pub timestamp: u64,
-    pub digest: Option<[u8; 32]>,
+    /// Of the parents, in short.
+    pub parents_digest: Option<[u8; 32]>,
+    /// What is signed.
+    pub digest: Option<BlockDigest>,
     /// On which chain it is signed, and by whom.
     pub chain: ChainId,
     pub signer: usize,
@@ -123,6 +126,7 @@ impl Parts {
             round,
             author: 1,
             timestamp: 1_234,
+            parents_digest: None,
             digest: None,
             chain: NET.rules.chain,
             signer: 1,
@@ -212,11 +216,11 @@ impl Parts {
 
     /// The bytes.
     pub fn frame(&self) -> Bytes {
-        let digest = self.digest.unwrap_or_else(|| {
-            let digest = self.header().map(|header| header.digest());
-            digest.map_or([0; 32], |digest| *digest.get().as_bytes())
-        });
-        let message = block_message(self.chain, BlockDigest::new(Digest::new(digest)));
+        let parents = self.parents().map(|parents| parents_digest(&parents));
+        let parents = parents.map_or([0; 32], |digest| *digest.as_bytes());
+        let header = self.header().map(|header| header.digest());
+        let digest = self.digest.or(header).unwrap_or(BlockDigest::new(Digest::ZERO));
+        let message = block_message(self.chain, digest);
         let signature = NET.blocks[self.signer].sign(&message);
         let mut frame = vec![self.form];
         frame.extend(self.epoch.to_le_bytes());
@@ -224,7 +228,7 @@ impl Parts {
         frame.extend(self.author.to_le_bytes());
         frame.extend(self.timestamp.to_le_bytes());
         if self.form != FULL {
-            frame.extend(digest);
+            frame.extend(self.parents_digest.unwrap_or(parents));
         }
         frame.extend(signature.as_ref());
         frame.push(self.vote_flag);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use consensus::{Member, Members, Production, Rules, SignedBlock};
 use types::VotingPower;
 
-use crate::kit::{BEACON, COMPACT, NET, PLAIN, Parts, name};
+use crate::kit::{BEACON, COMPACT, FULL, NET, PLAIN, Parts, name};
 
 /// A committee of this size, of one set of keys: they have no say in sizes.
 fn members(size: u16) -> Members<Production> {
@@ -55,4 +55,19 @@ fn a_block_of_a_hundred_members_that_names_up_to_four_parents_costs_less_than_40
         [333, 371, 409]
     );
     assert!([100, 120].into_iter().all(|size| metadata(size, 4, BEACON) < 400));
+}
+
+#[test]
+fn a_block_of_the_largest_committee_is_read_in_both_forms() {
+    const SIZE: u16 = 1_024;
+    assert_eq!(metadata(SIZE, 0, PLAIN), 181 - 13 + 128);
+    let mut parts = Parts::new(FULL, PLAIN);
+    let own_first = std::iter::once(1).chain((0..SIZE).filter(|author| *author != 1));
+    let names = own_first.map(|author| {
+        let parent = name(PLAIN - 1, author);
+        (PLAIN - 1, author, *parent.digest.get().as_bytes())
+    });
+    parts.names = names.collect();
+    let block = SignedBlock::decode(&parts.frame(), &NET.rules, &members(SIZE)).unwrap();
+    assert_eq!(block.reference(), parts.header().unwrap().reference());
 }

@@ -9,7 +9,7 @@ use consensus::messages::MAX_ANSWER_COMMITS;
 use consensus::serve::{blocks_answer, commits_answer, expand, genesis_row, header, last_voted, row_needed};
 use consensus::{Members, Request, Rules, SignedBlock, Suite};
 use env::{Env, Inbound, Listener, Network, NetworkError, Reply, Scope, Spawner, StorageError, Stream};
-use types::{AuthorityIndex, BlockRef, CommitIndex, Epoch, PeerId, Round, SignedHeader};
+use types::{AuthorityIndex, BlockRef, CommitIndex, Epoch, PeerId, Round, SignedHeader, Slot};
 
 use crate::consensus::channels::{BLOCKS, Preamble, REQUESTS, decode_request};
 use crate::consensus::metrics::Metrics;
@@ -19,6 +19,8 @@ use crate::consensus::store::{EpochStore, Unreadable, open};
 
 /// Blocks of one author in one round that are looked at.
 const MAX_TWINS: usize = 2;
+/// Bytes of blocks after which an answer ends: so much gets through in time on most links, and the rest is asked for again.
+const ANSWER_BYTES: usize = 512 << 10;
 /// Certificates that are looked at for one answer.
 const MAX_CERTIFICATES: usize = 8;
 
@@ -145,7 +147,7 @@ impl<E: Env, S: Suite> Archive<E, S> {
     }
 
     /// The answer to a request, as far as the store has one; `None` where it has none. `known` are blocks in full that
-    /// the caller has found elsewhere, and are not looked for.
+    /// the caller has found elsewhere; they, and their places, are not looked for.
     pub(crate) async fn answer(
         &self,
         request: &Request,
@@ -153,23 +155,31 @@ impl<E: Env, S: Suite> Archive<E, S> {
     ) -> Result<Option<Bytes>, StorageError> {
         match request {
             Request::Blocks { names, slots } => {
+                let is_known = |name: &BlockRef| known.contains_key(name);
+                let is_known_at = |slot: &Slot| known.keys().any(|name| name.slot() == *slot);
+                let mut wants = BTreeMap::<Round, Vec<Want>>::new();
+                for name in names.iter().filter(|name| !is_known(name)) {
+                    wants.entry(name.round).or_default().push(Want::Name(*name));
+                }
+                for slot in slots.iter().filter(|slot| !is_known_at(slot)) {
+                    wants.entry(slot.round).or_default().push(Want::Slot(*slot));
+                }
+                let mut frames: Vec<Bytes> = known.into_values().collect();
+                let mut bytes: usize = frames.iter().map(Bytes::len).sum();
                 let mut reading = Reading::new(&self.0);
-                let mut frames = Vec::new();
-                for name in names.iter() {
-                    if known.contains_key(name) {
-                        continue;
+                for (round, wants) in wants {
+                    if bytes > ANSWER_BYTES {
+                        break;
                     }
-                    if let Some(frame) = self.0.store.block(name).await? {
-                        frames.extend(reading.expanded(&frame).await?);
+                    for frame in reading.wanted(round, &wants).await? {
+                        let expanded = reading.expanded(&frame).await?;
+                        bytes += expanded.as_ref().map_or(0, Bytes::len);
+                        frames.extend(expanded);
                     }
+                    // The next round may need the names of this one.
+                    reading.rows = reading.rows.split_off(&round);
                 }
-                for slot in slots.iter() {
-                    let found = self.0.store.blocks_at(slot.round, slot.author, MAX_TWINS).await?;
-                    for frame in found {
-                        frames.extend(reading.expanded(&frame).await?);
-                    }
-                }
-                Ok(Some(blocks_answer(known.into_values().chain(frames))))
+                Ok(Some(blocks_answer(frames)))
             }
             Request::Commits { first, most } => self.commits(*first, *most).await,
             Request::Latest => Ok(None),
@@ -211,10 +221,23 @@ impl<E: Env, S: Suite> Archive<E, S> {
     }
 }
 
-/// Rows of names that one answer has needed.
+/// What one answer is read for.
+#[derive(Clone, Copy, Debug)]
+enum Want {
+    Name(BlockRef),
+    Slot(Slot),
+}
+
+/// The names of a round, with the blocks if they were read.
+struct Row {
+    names: Vec<BlockRef>,
+    frames: Vec<Bytes>,
+}
+
+/// Rows that one answer has needed: each is read once.
 struct Reading<'a, E: Env, S: Suite> {
     parts: &'a Parts<E, S>,
-    rows: BTreeMap<Round, Vec<BlockRef>>,
+    rows: BTreeMap<Round, Row>,
 }
 
 impl<'a, E: Env, S: Suite> Reading<'a, E, S> {
@@ -225,6 +248,53 @@ impl<'a, E: Env, S: Suite> Reading<'a, E, S> {
         }
     }
 
+    async fn row(&mut self, round: Round) -> Result<&Row, StorageError> {
+        let parts = self.parts;
+        Ok(match self.rows.entry(round) {
+            Entry::Occupied(row) => row.into_mut(),
+            Entry::Vacant(place) => {
+                let (names, frames) = if round == Round::ZERO {
+                    (genesis_row(&parts.rules, &parts.members), Vec::new())
+                } else {
+                    let most = MAX_TWINS * parts.members.size();
+                    parts.store.row(round, most).await?.into_iter().unzip()
+                };
+                place.insert(Row { names, frames })
+            }
+        })
+    }
+
+    /// The stored blocks of one round that are wanted. A whole row costs as much as two of its blocks.
+    async fn wanted(&mut self, round: Round, wants: &[Want]) -> Result<Vec<Bytes>, StorageError> {
+        let store = &self.parts.store;
+        let mut found = Vec::new();
+        if wants.len() < 2 && !self.rows.contains_key(&round) {
+            for want in wants {
+                match want {
+                    Want::Name(name) => found.extend(store.block(name).await?),
+                    Want::Slot(slot) => {
+                        found.extend(store.blocks_at(round, slot.author, MAX_TWINS).await?);
+                    }
+                }
+            }
+            return Ok(found);
+        }
+        let row = self.row(round).await?;
+        let is_wanted = |name: &BlockRef| {
+            wants.iter().any(|want| match want {
+                Want::Name(wanted) => wanted == name,
+                Want::Slot(slot) => name.slot() == *slot,
+            })
+        };
+        let stored = row.names.iter().zip(&row.frames);
+        found.extend(
+            stored
+                .filter(|(name, _)| is_wanted(name))
+                .map(|(_, frame)| frame.clone()),
+        );
+        Ok(found)
+    }
+
     /// A stored block, with the names of the round before if it needs them.
     async fn block(&mut self, frame: &Bytes) -> Result<Option<(SignedBlock<S>, &[BlockRef])>, StorageError> {
         let parts = self.parts;
@@ -233,16 +303,7 @@ impl<'a, E: Env, S: Suite> Reading<'a, E, S> {
         };
         let row: &[BlockRef] = match row_needed(&block) {
             None => &[],
-            Some(round) => match self.rows.entry(round) {
-                Entry::Occupied(row) => row.into_mut(),
-                Entry::Vacant(place) if round == Round::ZERO => {
-                    place.insert(genesis_row(&parts.rules, &parts.members))
-                }
-                Entry::Vacant(place) => {
-                    let most = 2 * parts.members.size();
-                    place.insert(parts.store.row(round, most).await?)
-                }
-            },
+            Some(round) => &self.row(round).await?.names,
         };
         Ok(Some((block, row)))
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{Action, Core, Event, Fault, Now, Suite, Table};
+use consensus::{Action, Core, Event, Fault, Now, Pace, Suite, Table};
 use env::sync::{mpsc, watch};
 use env::{
     Batch, Clock, Compute, Cost, CostKind, Durability, Env, Inbound, Listener, Network, Scope, Spawner,
@@ -35,8 +35,10 @@ use crate::consensus::run::{Consuming, Feed, Stop};
 use crate::consensus::setup::{Directory, Setup};
 use crate::consensus::store::{EpochStore, Unreadable, block_name, put};
 
-/// Things of one kind that are taken in one turn.
-const TURN: usize = 64;
+/// Blocks that are taken in one turn.
+const BLOCKS_AT_ONCE: usize = 64;
+/// Payloads that are taken in one turn.
+const SUBMISSIONS: usize = 1_024;
 /// Checked blocks that wait for the machine.
 const RECEIVED: usize = 256;
 /// Answers that wait for the machine.
@@ -138,19 +140,14 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                 peer,
                 author,
                 known: known.clone(),
+                status: setup.port.status.subscribe(),
+                ahead: ahead(&setup.pace),
                 received: to_received.clone(),
                 metrics: Arc::clone(metrics),
             };
             drop(scope.spawn("incoming", incoming.follow())); // the scope owns it
         }
-        let questions = Questions {
-            env: env.clone(),
-            rules: Arc::new(setup.rules.clone()),
-            members: Arc::clone(&setup.members),
-            own: setup.index,
-            answers: to_answers,
-            metrics: Arc::clone(metrics),
-        };
+        let questions = Questions::new(env.clone(), setup, to_answers);
         let driver = Self {
             next_status: env.clock().now() + STATUS_PERIOD,
             env,
@@ -194,7 +191,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
             if self.is_closed && self.deliveries.is_done() {
                 feed.close();
             }
-            if consuming.has_ended() && self.writes.is_empty() && self.is_over(last) {
+            if consuming.has_ended() && self.writes.is_empty() && self.is_closed {
                 return Ok(last);
             }
             let is_fed = self.is_fed();
@@ -210,7 +207,13 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     written.map_err(Stop::Storage)?;
                     self.on_written(own)?;
                 }
-                ended = consuming.ended(), if !consuming.has_ended() => last = ended?,
+                ended = consuming.ended(), if !consuming.has_ended() => {
+                    last = ended?;
+                    if let Some(last) = last {
+                        self.core.end(last.index);
+                        self.handle(Event::Tick)?;
+                    }
+                }
                 is_open = feed.ready(), if feed.is_open() && !self.deliveries.is_empty() => match is_open {
                     true => self.deliver(feed),
                     false => {
@@ -232,7 +235,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                 Some((id, answer)) = self.answers.recv(), if is_fed => {
                     self.handle(Event::Answer { ask: id, answer })?;
                 }
-                Some(submission) = port.submissions.recv(), if is_fed => self.on_submission(submission)?,
+                Some(submission) = port.submissions.recv(), if is_fed => self.on_submission(submission),
                 Some((from, block)) = self.received.recv(), if is_fed => {
                     self.handle(Event::Block { from, block })?;
                 }
@@ -254,26 +257,35 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         self.writes.len() < MAX_WRITES && !self.deliveries.is_full()
     }
 
-    /// Whether everybody can know that the epoch is over: the machine says so, or a quorum has voted for the commit
-    /// that the consumer took for the last.
-    fn is_over(&self, last: Option<CommitRef>) -> bool {
-        self.is_closed || last.is_some_and(|last| self.core.status().certified >= last.index)
-    }
-
     fn handle(&mut self, event: Event<S>) -> Result<(), Stop> {
         let now = self.now();
         let actions = self.core.handle(now, event);
         self.apply(actions)
     }
 
-    /// Takes what else is ready, so that a write carries the records of many blocks.
+    /// Takes what else is ready, so that a write carries the records of many blocks, and no branch of the turn starves.
     fn take_more(&mut self) -> Result<(), Stop> {
-        for _ in 0..TURN {
+        for _ in 0..ANSWERED {
             if !self.is_fed() {
-                return Ok(());
+                break;
             }
-            if let Ok(submission) = self.setup.port.submissions.try_recv() {
-                self.on_submission(submission)?;
+            match self.answers.try_recv() {
+                Ok((ask, answer)) => self.handle(Event::Answer { ask, answer })?,
+                Err(_) => break,
+            }
+        }
+        for _ in 0..SUBMISSIONS {
+            if !self.is_fed() {
+                break;
+            }
+            match self.setup.port.submissions.try_recv() {
+                Ok(submission) => self.on_submission(submission),
+                Err(_) => break,
+            }
+        }
+        for _ in 0..BLOCKS_AT_ONCE {
+            if !self.is_fed() {
+                break;
             }
             match self.received.try_recv() {
                 Ok((from, block)) => self.handle(Event::Block { from, block })?,
@@ -283,16 +295,17 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         Ok(())
     }
 
-    fn on_submission(&mut self, submission: Submission) -> Result<(), Stop> {
+    fn on_submission(&mut self, submission: Submission) {
         let metrics = &self.setup.port.metrics;
         let result = self.core.submit(submission.payload);
         match result {
             Ok(()) => metrics.payloads_queued.one(),
             Err(_) => metrics.payloads_refused.one(),
         }
-        // Whoever does not wait for the answer does not get it.
-        let _unheard = submission.result.send(result);
-        Ok(())
+        if let Some(wanted) = submission.result {
+            // Whoever does not wait for the answer any more does not get it.
+            let _unheard = wanted.send(result);
+        }
     }
 
     fn on_tick(&mut self) -> Result<(), Stop> {
@@ -394,11 +407,9 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     env::event!(self.env, "peer_blamed", u64::from(peer.get()), fault_code(fault));
                 }
                 Action::Forked { own, proven } => {
-                    return Err(Stop::Forked {
-                        index: proven.index,
-                        handled: own.digest,
-                        found: proven.digest,
-                    });
+                    let epoch = self.setup.rules.epoch.get();
+                    env::event!(self.env, "forked", epoch, proven.index.get());
+                    return Err(Stop::Split { own, proven });
                 }
                 Action::Closed => {
                     self.is_closed = true;
@@ -494,6 +505,12 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
     }
 }
 
+/// Rounds by which a peer's block may be ahead of the graph: three quarters of what the machine holds.
+fn ahead(pace: &Pace) -> u32 {
+    let held = u32::try_from(pace.held_blocks).unwrap_or(u32::MAX);
+    held.min(pace.horizon) / 4 * 3
+}
+
 /// Waits for the first write under way; the others are behind it.
 async fn front(writes: &mut VecDeque<Write<'_>>) -> Result<(), StorageError> {
     match writes.front_mut() {
@@ -511,6 +528,7 @@ const fn fault_code(fault: Fault) -> u64 {
         Fault::TooManyHeld => 5,
         Fault::FarAhead => 6,
         Fault::ForeignParent => 7,
+        Fault::Fork => 8,
         _ => 0,
     }
 }

@@ -29,8 +29,8 @@ pub struct Port {
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub payload: Bytes,
-    /// Whether the machine has queued it.
-    pub result: oneshot::Sender<Result<(), Refused>>,
+    /// Whether the machine has queued it, for who wants to know.
+    pub result: Option<oneshot::Sender<Result<(), Refused>>>,
 }
 
 /// Why a payload was not queued.
@@ -84,19 +84,32 @@ impl Handle {
     /// [`SubmitError`].
     pub async fn submit(&self, payload: Bytes) -> Result<(), SubmitError> {
         let (result, answer) = oneshot::channel();
-        let submission = Submission { payload, result };
-        self.submissions
-            .try_send(submission)
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => SubmitError::Busy { retry: RETRY },
-                mpsc::error::TrySendError::Closed(_) => SubmitError::Gone,
-            })?;
+        let result = Some(result);
+        self.send(Submission { payload, result })?;
         match answer.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refused::Busy { .. })) => Err(SubmitError::Busy { retry: RETRY }),
             Ok(Err(refused)) => Err(SubmitError::Refused(refused)),
             Err(_) => Err(SubmitError::Gone),
         }
+    }
+
+    /// Hands a payload over without waiting for more. `Ok` says that it is on its way to the machine, which may refuse it.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`], [`SubmitError::Gone`].
+    pub fn try_submit(&self, payload: Bytes) -> Result<(), SubmitError> {
+        let result = None;
+        self.send(Submission { payload, result })
+    }
+
+    fn send(&self, submission: Submission) -> Result<(), SubmitError> {
+        self.submissions
+            .try_send(submission)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => SubmitError::Busy { retry: RETRY },
+                mpsc::error::TrySendError::Closed(_) => SubmitError::Gone,
+            })
     }
 
     /// The machine's last word on itself.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{BlockError, Members, Rules, SignedBlock, Suite};
+use consensus::{BlockError, Members, Rules, SignedBlock, Status, Suite};
 use crypto::{Scheme, Verified, Work};
-use env::sync::mpsc;
+use env::sync::{mpsc, watch};
 use env::{Clock, Compute, Cost, CostKind, Entropy, Env, Network, NetworkError, Stream, StreamReceiver};
 use types::{AuthorityIndex, PeerId, Round};
 
@@ -16,6 +16,9 @@ use crate::consensus::metrics::Metrics;
 
 /// How long a connection may take to stand before the stream is tried again.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Rounds by which the machine may be ahead of a stream before the stream is opened again from there on.
+const OVERTAKEN: u32 = 64;
 
 /// What is done with a block that was received and checked.
 pub(crate) type Received<S> = (AuthorityIndex, Verified<SignedBlock<S>>);
@@ -120,6 +123,10 @@ pub(crate) struct Incoming<E: Env, S: Suite> {
     pub peer: PeerId,
     pub author: AuthorityIndex,
     pub known: Known,
+    /// What the machine says of itself.
+    pub status: watch::Receiver<Status>,
+    /// Rounds by which a block may be ahead of the graph: beyond, the machine could only drop it.
+    pub ahead: u32,
     pub received: mpsc::Sender<Received<S>>,
     pub metrics: Arc<Metrics>,
 }
@@ -145,7 +152,7 @@ impl From<NetworkError> for Broken {
 
 impl<E: Env, S: Suite> Incoming<E, S> {
     /// Reads the peer's blocks until the member ends.
-    pub async fn follow(self) {
+    pub async fn follow(mut self) {
         let mut backoff = Backoff::default();
         loop {
             match self.read(&mut backoff).await {
@@ -163,7 +170,7 @@ impl<E: Env, S: Suite> Incoming<E, S> {
     }
 
     /// Opens a stream and reads it to its end.
-    async fn read(&self, backoff: &mut Backoff) -> Result<(), Broken> {
+    async fn read(&mut self, backoff: &mut Backoff) -> Result<(), Broken> {
         let after = self.known.get(self.author);
         let preamble = Preamble::new(self.rules.chain, self.rules.epoch, after).encode();
         let network = self.env.network();
@@ -182,10 +189,16 @@ impl<E: Env, S: Suite> Incoming<E, S> {
             backoff.reset();
             self.metrics.blocks_received.one();
             charge_block::<S>(self.env.compute(), bytes, block.reference().round, &self.rules);
-            if self.received.send((self.author, block)).await.is_err() {
+            let ahead = self.ahead;
+            let is_near = |status: &Status| last.get() <= status.round.get().saturating_add(ahead);
+            if self.status.wait_for(is_near).await.is_err()
+                || self.received.send((self.author, block)).await.is_err()
+            {
                 return Err(Broken::Ended);
             }
-            if env::buggify!(self.env, "node.reopen_stream") {
+            // What was accepted by other ways need not come again.
+            let is_overtaken = self.known.get(self.author).get() > last.get().saturating_add(OVERTAKEN);
+            if is_overtaken || env::buggify!(self.env, "node.reopen_stream") {
                 return Ok(());
             }
         }

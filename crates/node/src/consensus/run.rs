@@ -54,6 +54,15 @@ pub enum Failure {
         /// What consensus has.
         found: CommitDigest,
     },
+    /// A quorum has voted for other commits than this member's: more members are faulty than the protocol allows for.
+    /// Somebody has to find out which chain is the right one.
+    #[error("a quorum votes for {proven:?}, and this member has {own:?}")]
+    Split {
+        /// The last commit of this member.
+        own: CommitRef,
+        /// The quorum's.
+        proven: CommitRef,
+    },
     /// Every store of the epoch was damaged. The disk wants replacing.
     #[error("{stores} stores of the epoch were damaged, of the last one {what}")]
     Disk {
@@ -87,6 +96,10 @@ pub(crate) enum Stop {
         index: CommitIndex,
         handled: CommitDigest,
         found: CommitDigest,
+    },
+    Split {
+        own: CommitRef,
+        proven: CommitRef,
     },
     Network(NetworkError),
     Panicked(String),
@@ -316,6 +329,7 @@ impl<E: Env, S: Suite> Member<E, S> {
                     found,
                 });
             }
+            Stop::Split { own, proven } => return Err(Failure::Split { own, proven }),
             Stop::Network(error) => return Err(Failure::Network(error)),
             Stop::Panicked(message) => return Err(Failure::Consumer { message }),
             Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. }) => 1,

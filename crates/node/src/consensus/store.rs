@@ -270,11 +270,14 @@ impl<E: Env> EpochStore<E> {
         Ok(entries.into_iter().map(|(_, frame)| frame).collect())
     }
 
-    /// The names of the blocks of a round, `most` of them at most.
-    pub async fn row(&self, round: Round, most: usize) -> Result<Vec<BlockRef>, StorageError> {
+    /// The blocks of a round, `most` of them at most.
+    pub async fn row(&self, round: Round, most: usize) -> Result<Vec<(BlockRef, Bytes)>, StorageError> {
         let range = KeyRange::prefix(&round.get().to_be_bytes());
         let entries = self.store.scan(BLOCKS, range, Direction::Forward, most).await?;
-        Ok(entries.iter().filter_map(|(key, _)| block_name(key)).collect())
+        let named = entries
+            .into_iter()
+            .filter_map(|(key, frame)| Some((block_name(&key)?, frame)));
+        Ok(named.collect())
     }
 
     /// The certificates with indices from `first` to below `end`, the highest first, `most` of them at most.

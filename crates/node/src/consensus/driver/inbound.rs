@@ -37,10 +37,13 @@ impl<E: Env, S: Suite> Driver<'_, E, S> {
                 }
                 None => metrics.requests_refused.one(),
             },
-            Request::Blocks { names, .. } => {
+            Request::Blocks { names, slots } => {
+                let in_slots = slots.iter().flat_map(|slot| self.core.names(*slot));
                 let known = names
                     .iter()
-                    .filter_map(|name| Some((*name, self.core.frame(name)?)))
+                    .copied()
+                    .chain(in_slots)
+                    .filter_map(|name| Some((name, self.core.frame(&name)?)))
                     .collect();
                 self.archive.answer_in(self.scope, request, known, reply);
             }

@@ -1,0 +1,202 @@
+//! The load of consensus: every node is a member, its program is the driver that ships, and payloads come at a steady pace.
+
+mod audit;
+mod oracles;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use consensus::{Member, Members, Pace, Rules, Suite};
+use crypto::{Digest, Scheme};
+use env::{Clock, Env, PeerAddress, Scope, Spawner};
+use node::consensus::{Mode, Peer, Port, Secrets, Setup, Start, run};
+use types::{AuthorityIndex, ChainId, Epoch, PeerId, UnixMillis, VotingPower};
+
+use self::audit::{Audit, Auditor};
+pub use self::oracles::oracles;
+use crate::draw::{Domain, Seed};
+use crate::handle::SimEnv;
+use crate::scenario::Scenario;
+use crate::scheme::SimScheme;
+use crate::world::NodeSpec;
+
+/// Cheap signatures for blocks and for the beacon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SimSuite;
+
+impl Suite for SimSuite {
+    type Block = SimScheme;
+    type Beacon = SimScheme;
+}
+
+const EPOCH: Epoch = Epoch::new(0);
+/// Payloads on their way to a member's machine.
+const ROOM: usize = 64;
+
+/// What all members of a network know.
+struct Network<S: Suite> {
+    rules: Rules,
+    pace: Pace,
+    members: Arc<Members<S>>,
+    peers: Vec<Peer>,
+    /// Bytes of a payload.
+    payload: usize,
+    /// The time between two payloads of a member.
+    gap: Duration,
+}
+
+/// The nodes of the load.
+pub fn build(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
+    build_with::<SimSuite>(seed, scenario)
+}
+
+/// As [`build`], with the signatures of suite `S`.
+pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
+    let nodes = scenario.nodes;
+    let secrets = |node| Secrets {
+        block: identity(seed, node, 1),
+        beacon: identity(seed, node, 2),
+    };
+    let members = scenario
+        .stakes(seed)
+        .into_iter()
+        .map(power)
+        .enumerate()
+        .map(|(node, power)| Member::<S> {
+            power,
+            block_key: <S::Block as Scheme>::public(&<S::Block as Scheme>::secret(&secrets(node).block)),
+            beacon_key: <S::Beacon as Scheme>::public(&<S::Beacon as Scheme>::secret(&secrets(node).beacon)),
+        });
+    let members = Members::new(EPOCH, members.collect()).expect("a scenario's members have all the power");
+    let peers = (0..nodes).map(|node| Peer {
+        index: index(node),
+        address: PeerAddress {
+            id: PeerId::new(identity(seed, node, 0)),
+            address: String::new(),
+        },
+    });
+    let network = Arc::new(Network {
+        rules: rules(seed),
+        pace: pace(scenario),
+        members: Arc::new(members),
+        peers: peers.collect(),
+        payload: scenario.payload,
+        gap: scenario.pause(),
+    });
+    let audit = Audit::new();
+    let specs = (0..nodes).map(|node| {
+        let (network, audit, secrets) = (network.clone(), audit.clone(), secrets(node));
+        // Whoever sets a node up knows that its keys are new; whoever starts it again does not.
+        let is_new = Arc::new(AtomicBool::new(true));
+        NodeSpec {
+            name: format!("n{node}"),
+            id: network.peers[node].address.id,
+            program: Arc::new(move |env| {
+                let start = if is_new.swap(false, Ordering::Relaxed) {
+                    Start::Fresh
+                } else {
+                    Start::Resume
+                };
+                let (network, audit, secrets) = (network.clone(), audit.clone(), secrets.clone());
+                Box::pin(member(env, network, audit, node, secrets, start))
+            }),
+        }
+    });
+    specs.collect()
+}
+
+/// One incarnation of a member.
+async fn member<S: Suite>(
+    env: SimEnv,
+    network: Arc<Network<S>>,
+    audit: Audit,
+    node: usize,
+    secrets: Secrets,
+    start: Start,
+) {
+    let (handle, port) = Port::new(ROOM);
+    let setup = Setup {
+        rules: network.rules.clone(),
+        pace: network.pace.clone(),
+        members: network.members.clone(),
+        index: index(node),
+        secrets,
+        peers: network.peers.clone(),
+        start,
+        mode: Mode::Durable,
+        port,
+    };
+    let scope = env.spawner().scope("load");
+    let (clock, size, gap) = (env.clock().clone(), network.payload, network.gap);
+    let salt = env::Entropy::seed(env.entropy(), "load.payload");
+    let submits = scope.spawn("submit", async move {
+        for number in 0u64.. {
+            clock.sleep(gap).await;
+            let mut payload = salt.to_vec();
+            payload.extend(number.to_le_bytes());
+            payload.resize(size.max(40), 0);
+            // A member that is too busy, or begins again, loses a payload of the load and nothing else.
+            let _lost = handle.submit(Bytes::from(payload)).await;
+        }
+    });
+    drop(submits); // the scope owns it
+    let consumer = Auditor::new(env.clone(), audit, index(node));
+    if let Err(failure) = run(env.clone(), setup, consumer).await {
+        env::event!(env, "member_failed", failure_code(&failure), node as u64);
+    }
+}
+
+const fn failure_code(failure: &node::consensus::Failure) -> u64 {
+    match failure {
+        node::consensus::Failure::Setup(_) => 1,
+        node::consensus::Failure::Forked { .. } => 2,
+        node::consensus::Failure::Disk { .. } => 3,
+        node::consensus::Failure::Network(_) => 4,
+        node::consensus::Failure::Consumer { .. } => 5,
+        node::consensus::Failure::Split { .. } => 6,
+    }
+}
+
+fn rules(seed: Seed) -> Rules {
+    let chain = ChainId::new(Digest::of(&identity(seed, 0, 3)));
+    let mut rules = Rules::new(chain, EPOCH, UnixMillis::new(0));
+    rules.seed = identity(seed, 0, 4);
+    // Few enough that runs of a minute have several schedules and beacons.
+    rules.commits_per_schedule = 50;
+    rules.beacon_stride = 8;
+    rules.gc_depth = 40;
+    rules
+}
+
+fn pace(scenario: &Scenario) -> Pace {
+    let pause = scenario.pause();
+    Pace {
+        leader_timeout: Duration::from_millis(250) + pause,
+        min_round: pause,
+        idle_round: pause.max(Duration::from_millis(100)),
+        commit_lag: 20,
+        ..Pace::default()
+    }
+}
+
+fn power(stake: u64) -> VotingPower {
+    VotingPower::new(u16::try_from(stake).expect("a scenario's stakes are shares of 10,000"))
+}
+
+fn index(node: usize) -> AuthorityIndex {
+    let number = u16::try_from(node).ok();
+    number
+        .and_then(AuthorityIndex::new)
+        .expect("a scenario has no more nodes than a committee has places")
+}
+
+fn identity(seed: Seed, node: usize, kind: u64) -> [u8; 32] {
+    let mut draw = seed.draw(Domain::Identity, node as u64, kind, 0);
+    let mut bytes = [0; 32];
+    for chunk in bytes.chunks_mut(8) {
+        chunk.copy_from_slice(&draw.bits().to_le_bytes());
+    }
+    bytes
+}
