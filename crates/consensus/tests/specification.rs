@@ -7,13 +7,16 @@ mod specification {
     pub mod machine;
 }
 
+use std::collections::BTreeSet;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use specification::machine::{Blocks, Seeds, leaders, members, rules, run, some_order, specified};
+use rand::seq::SliceRandom;
+use specification::machine::{Blocks, Seeds, leaders, listen, members, rules, run, some_order, specified};
 use testkit::rule::drawing::{decisions, draw, parse};
 use testkit::rule::every::{Freedom, Limits, for_each_graph};
 use testkit::rule::random::{Size, random_graph, random_slots, random_stakes, smallest};
-use testkit::rule::{Graph, Rule, equal_stakes, round_robin};
+use testkit::rule::{Block, Graph, Rule, SubDag, equal_stakes, round_robin};
 use types::UnixMillis;
 
 /// An optimised build has the time for all cases: `cargo test --release -p soma-consensus --test specification`.
@@ -167,4 +170,66 @@ fn random_graphs_in_random_orders() {
         }
     }
     println!("{count} graphs, {decided} slots decided");
+}
+
+/// The whole machine: blocks come signed, before their parents, and more than once.
+#[test]
+fn a_member_that_only_listens_delivers_what_is_specified() {
+    let mut delivered = 0;
+    for seed in 0..if HAS_TIME { 1_000 } else { 40 } {
+        let stakes = random_stakes(seed, 10);
+        // The one that listens comes last and has no power.
+        let committee = members(&[stakes.as_slice(), &[0]].concat());
+        let slots = random_slots(seed, stakes.len());
+        let mut rules = rules(seed, slots, [2, 4, 60][seed as usize % 3], 1_000);
+        rules.commits_per_schedule = u64::MAX;
+        let rule = Rule {
+            gc_depth: rules.gc_depth,
+            ..Rule::three_rounds(leaders(&rules, &committee, 100))
+        };
+        let size = Size {
+            blocks: 60,
+            faulty: 3_333,
+        };
+        let mut graph = random_graph(seed, size, &rule, stakes);
+        let blocks = Blocks::lay_out(&mut graph, &rules, &committee);
+        let mut order = some_order(&graph, &mut StdRng::seed_from_u64(seed));
+        order.shuffle(&mut StdRng::seed_from_u64(seed));
+        let found = listen(&blocks, &order, &rules, &committee);
+
+        // Of several blocks of a slot that nobody names it has one at most, whichever came first.
+        let parents: BTreeSet<usize> = graph
+            .blocks()
+            .iter()
+            .flat_map(|block| block.parents.clone())
+            .collect();
+        let is_sure = |&block: &usize| {
+            let Block { round, author, .. } = graph.blocks()[block];
+            parents.contains(&block) || graph.slot(round, author).len() == 1
+        };
+        let names = |graph: &Graph, sub_dags: &[SubDag]| {
+            let name = |&block: &usize| graph.blocks()[block].digest;
+            let named = sub_dags.iter().map(|sub_dag| {
+                let blocks: Vec<_> = sub_dag.blocks.iter().map(name).collect();
+                (name(&sub_dag.leader), blocks, sub_dag.timestamp_ms)
+            });
+            named.collect::<Vec<_>>()
+        };
+        let sure = graph.view((0..graph.blocks().len()).filter(is_sure));
+        let least = names(&sure, &specified(&sure, &rule).1);
+        let most = names(&graph, &specified(&graph, &rule).1);
+        let found = names(&graph, &found);
+        assert!(
+            found.starts_with(&least),
+            "seed {seed}: less than is sure\n{}",
+            draw(&graph)
+        );
+        assert!(
+            most.starts_with(&found),
+            "seed {seed}: other than specified\n{}",
+            draw(&graph)
+        );
+        delivered += found.len();
+    }
+    assert!(delivered > 100, "{delivered}");
 }
