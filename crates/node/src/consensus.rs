@@ -21,6 +21,7 @@ pub mod setup;
 mod store;
 
 pub use archive::{Archive, ArchiveError, serve};
+pub use channels::{BLOCKS, REQUESTS};
 pub use consumer::{Consumer, Flow, Log};
 pub use handle::{Handle, Port, SubmitError};
 pub use metrics::{Metrics, Snapshot};
