@@ -295,10 +295,9 @@ impl<S: Suite> Dag<S> {
     }
 
     fn entries(&self, at: Slot) -> &[Entry<S>] {
-        match self.row(at.round) {
-            Some(row) => &row.slots[slot(at.author)],
-            None => &[],
-        }
+        // Places come from peers, too.
+        let row = self.row(at.round).and_then(|row| row.slots.get(slot(at.author)));
+        row.map_or(&[], Vec::as_slice)
     }
 
     /// Authors with a block in a round.
