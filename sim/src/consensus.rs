@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use consensus::block::beacon_message;
+use consensus::linearizer::next_beacon;
 use consensus::{Member, Members, Pace, Rules, Suite};
 use crypto::{Digest, Scheme};
 use env::{Clock, Env, PeerAddress, Scope, Spawner};
-use node::consensus::{Mode, Peer, Port, Secrets, Setup, Start, run};
+use node::consensus::{Handle, Mode, Peer, Port, Secrets, Setup, Start, prepare, run};
 use types::{AuthorityIndex, ChainId, Epoch, PeerId, UnixMillis, VotingPower};
 
 use self::audit::{Audit, Auditor};
@@ -34,6 +36,8 @@ impl Suite for SimSuite {
 }
 
 const EPOCH: Epoch = Epoch::new(0);
+/// The pause before a member that has given up is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// Payloads on their way to a member's machine.
 const ROOM: usize = 64;
 
@@ -121,7 +125,13 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
         payload: scenario.payload,
         gap: scenario.pause(),
     });
-    let audit = Audit::new();
+    let rules = network.rules.clone();
+    let next_beacon = move |before: &Digest, author: AuthorityIndex, round| {
+        let secret = <S::Beacon as Scheme>::secret(&identity(seed, usize::from(author.get()), 2));
+        let message = beacon_message(rules.chain, rules.epoch, round);
+        next_beacon(before, <S::Beacon as Scheme>::sign(&secret, &message).as_ref())
+    };
+    let audit = Audit::new(&network.rules, Arc::new(next_beacon));
     let specs = (0..nodes).map(|node| {
         let (network, audit, secrets) = (network.clone(), audit.clone(), secrets(node));
         // Whoever sets a node up knows that its keys are new; whoever starts it again does not.
@@ -130,13 +140,17 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
             name: format!("n{node}"),
             id: network.addresses[node],
             program: Arc::new(move |env| {
-                let start = if is_new.swap(false, Ordering::Relaxed) {
-                    Start::Fresh
-                } else {
-                    Start::Resume
-                };
                 let (network, audit, secrets) = (network.clone(), audit.clone(), secrets.clone());
-                Box::pin(member(env, network, audit, node, secrets, start))
+                let is_new = is_new.clone();
+                Box::pin(async move {
+                    while is_new.load(Ordering::Relaxed) {
+                        match prepare(&env, EPOCH).await {
+                            Ok(()) => is_new.store(false, Ordering::Relaxed),
+                            Err(_) => env.clock().sleep(RESTART_PAUSE).await,
+                        }
+                    }
+                    member(env, network, audit, node, secrets).await;
+                })
             }),
         }
     });
@@ -150,45 +164,53 @@ async fn member<S: Suite>(
     audit: Audit,
     node: usize,
     secrets: Secrets,
-    start: Start,
 ) {
-    let (handle, port) = Port::new(ROOM);
-    let setup = Setup {
-        rules: network.rules.clone(),
-        pace: network.pace.clone(),
-        members: network.members.clone(),
-        index: index(member_of(node, network.members.size())),
-        secrets,
-        peers: network.peers(node),
-        start,
-        mode: Mode::Durable,
-        port,
-    };
-    let scope = env.spawner().scope("load");
-    let (clock, size, gap) = (env.clock().clone(), network.payload, network.gap);
-    let salt = env::Entropy::seed(env.entropy(), "load.payload");
-    let submits = scope.spawn("submit", async move {
-        for number in 0u64.. {
-            clock.sleep(gap).await;
-            let mut payload = salt.to_vec();
-            payload.extend(number.to_le_bytes());
-            payload.resize(size.max(40), 0);
-            // A member that is too busy, or begins again, loses a payload of the load and nothing else.
-            let _lost = handle.submit(Bytes::from(payload)).await;
-        }
-    });
-    drop(submits); // the scope owns it
-    let consumer = Auditor::new(env.clone(), audit, index(node));
-    if let Err(failure) = run(env.clone(), setup, consumer).await {
+    loop {
+        let (handle, port) = Port::new(ROOM);
+        let setup = Setup {
+            rules: network.rules.clone(),
+            pace: network.pace.clone(),
+            members: network.members.clone(),
+            index: index(member_of(node, network.members.size())),
+            secrets: secrets.clone(),
+            peers: network.peers(node),
+            start: Start::Resume,
+            mode: Mode::Durable,
+            port,
+        };
+        let scope = env.spawner().scope("load");
+        let submits = submit(env.clone(), handle, network.payload, network.gap);
+        drop(scope.spawn("submit", submits)); // the scope owns it
+        let consumer = Auditor::new(env.clone(), audit.clone(), index(node));
+        let Err(failure) = run(env.clone(), setup, consumer).await else {
+            return;
+        };
         env::event!(env, "member_failed", failure_code(&failure), node as u64);
+        // Whoever looks after it starts it again.
+        env.clock().sleep(RESTART_PAUSE).await;
     }
 }
+
+/// Submits payloads of their own at a steady pace. A member that is too busy, or begins again, loses one.
+async fn submit(env: SimEnv, handle: Handle, size: usize, gap: Duration) {
+    let salt = env::Entropy::seed(env.entropy(), "load.payload");
+    for number in 0u64.. {
+        env.clock().sleep(gap).await;
+        let mut payload = salt.to_vec();
+        payload.extend(number.to_le_bytes());
+        payload.resize(size.max(payload.len()), 0);
+        let _lost = handle.submit(Bytes::from(payload)).await;
+    }
+}
+
+/// What a member says that gives up because of its disk.
+const DISK_FAILED: u64 = 3;
 
 const fn failure_code(failure: &node::consensus::Failure) -> u64 {
     match failure {
         node::consensus::Failure::Setup(_) => 1,
         node::consensus::Failure::Forked { .. } => 2,
-        node::consensus::Failure::Disk { .. } => 3,
+        node::consensus::Failure::Disk { .. } => DISK_FAILED,
         node::consensus::Failure::Network(_) => 4,
         node::consensus::Failure::Consumer { .. } => 5,
         node::consensus::Failure::Split { .. } => 6,
