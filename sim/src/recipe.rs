@@ -111,7 +111,9 @@ impl Recipe {
 
     /// The plan of `seed`.
     pub fn plan(&self, seed: Seed) -> Plan {
-        self.plan.clone().unwrap_or_else(|| self.scenario.drawn(seed).plan(seed))
+        self.plan
+            .clone()
+            .unwrap_or_else(|| self.scenario.drawn(seed).plan(seed))
     }
 
     /// What a trace of `seed` says first.
@@ -240,7 +242,7 @@ mod tests {
         let seed = Seed::new(5);
         let header = recipe().header(seed);
         let again = Recipe::of(&header, Build::default()).unwrap();
-        assert_eq!(again.scenario, recipe().scenario);
+        assert_eq!(again.scenario, recipe().scenario.drawn(seed));
         assert_eq!(again.plan, Some(recipe().plan(seed)));
         assert_eq!(again.header(seed), header);
     }
