@@ -80,7 +80,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         ("--seed 1 --byz 10 --plan a.toml", "cannot be used with"),
         (
             "--seed 1 --scenario sly.toml",
-            "names the strategy `sly`, and there are: delay,",
+            "names the strategy `sly`, and there are: bulky,",
         ),
         ("--seed 1 --faults disc", "no family of faults is called `disc`"),
         ("--seed 1 --faults crash,-crash", "both adds and removes `crash`"),

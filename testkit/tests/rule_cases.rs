@@ -187,6 +187,14 @@ fn an_anchor_commits_what_its_history_certifies() {
         ),
         ("the anchor of seven", 7, 1, ONE_OF_SEVEN, "4-6: *", "A1 B2 C3 D4"),
         ("the anchor of ten", 10, 1, ONE_OF_TEN, "4-6: *", "A1 B2 C3 D4"),
+        (
+            "the anchor names the certificate as an older block",
+            7,
+            1,
+            ONE_OF_SEVEN,
+            "B4: -A; C4: -A; E4: -A; F4: -A; G4: -A; 5: * -E; E5: +A3; 6-7: *",
+            "A1 B2 C3 -D4 E5",
+        ),
         ("the first of two anchors", 4, 2, ONE_OF_FOUR, "4-6: *", "A1 B1"),
         (
             "the second of two anchors",
@@ -242,6 +250,14 @@ fn an_anchor_skips_what_its_history_does_not_certify() {
             ONE_OF_SEVEN,
             "4: * -D; D4: -A; 5-6: *",
             "-A1 B2 C3 D4",
+        ),
+        (
+            "nobody below the anchor names the certificate",
+            7,
+            1,
+            ONE_OF_SEVEN,
+            "B4: -A; C4: -A; E4: -A; F4: -A; G4: -A; 5: *; 6-7: *",
+            "-A1 B2 C3 -D4 E5",
         ),
         (
             "the anchor of ten does not see it",

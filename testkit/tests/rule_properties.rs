@@ -248,7 +248,7 @@ fn every_case_is_visited_once() {
             },
             |graph, leaders| {
                 visits += 1;
-                drawn.insert((draw(graph), leaders.to_vec()));
+                drawn.insert((draw(graph), leaders[..leaders.len() - 1].to_vec()));
                 let quorum = graph.check_quorums(6_667);
                 assert_eq!(quorum, Ok(()), "{}", draw(graph));
             },
@@ -256,9 +256,9 @@ fn every_case_is_visited_once() {
         assert_eq!(drawn.len(), visits, "no graph is visited twice");
         visits
     };
-    // No slot is told from another in the last round: from no block to four of them.
-    assert_eq!(cases(vec![Freedom::All], 1, 0), 5);
+    // No slot is told from another in the last round: from one block to four of them.
+    assert_eq!(cases(vec![Freedom::All], 1, 0), 4);
     // And with two blocks in one slot, beside none to three others.
-    assert_eq!(cases(vec![Freedom::All], 1, 1), 5 + 4);
-    assert_eq!(cases(vec![Freedom::All; 3], 1, 0), 4_482);
+    assert_eq!(cases(vec![Freedom::All], 1, 1), 4 + 4);
+    assert_eq!(cases(vec![Freedom::All; 3], 1, 0), 4_383);
 }

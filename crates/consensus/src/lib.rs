@@ -1,4 +1,24 @@
 //! Orders opaque payloads: a Mysticeti-class DAG consensus (arXiv 2310.14821) as a synchronous machine.
+//!
+//! [`Core::handle`] takes an event and the time, and yields what is to be done: what to store, what to send, whom to ask, which
+//! commit comes next. It has no clock, no store, no network and no task of its own.
+//!
+//! Not here: what a payload means (`ledger`), and everything that waits: the driver in `node` brings events and does what
+//! the actions say, on whatever environment it runs.
+//!
+//! Invariants, as long as members with less than a third of the power are faulty:
+//! - Any two members make the same commits, whatever they have forgotten, and in whatever order blocks came to them.
+//! - A member signs at most one block for a slot, whatever it has lost: an own block is durable before it is sent, and a
+//!   member that has lost its store asks what it has signed.
+//! - The leader slots of one schedule lie in whole rounds, and everything about them follows from the commits before.
+//! - What peers send makes no memory grow without bound: each author has a share of what is held.
+//! - Nothing that a peer sends causes a panic.
+//!
+//! Modules in reading order:
+//! - words: [`members`], [`set`], [`rules`], [`block`], `wire`, [`messages`], [`machine`];
+//! - the rule, as functions of a graph: [`dag`], [`schedule`], [`committer`], [`linearizer`];
+//! - the machine: [`mod@core`] with its parts, `held`, `fetcher`;
+//! - around it: [`restore`], [`serve`].
 
 pub mod block;
 pub mod committer;

@@ -164,6 +164,7 @@ fn rounds_above(
             .map(|(round, slot)| [round.as_slice(), slice::from_ref(slot)].concat())
             .collect();
     }
+    rounds.retain(|round| round.iter().any(|slot| !slot.is_empty()));
     rounds
 }
 

@@ -71,6 +71,8 @@ pub fn random_graph(seed: u64, size: Size, rule: &Rule, stakes: Vec<u16>) -> Gra
         shunned: *pick(&mut drawn, &[0.0, 0.3, 0.6]),
         late: *pick(&mut drawn, &[0.0, 0.1, 0.5]),
         twins: *pick(&mut drawn, &[0.3, 0.9]),
+        split: *pick(&mut drawn, &[0.0, 0.9]),
+        sides: (0..graph.stakes().len()).map(|_| drawn.gen_bool(0.5)).collect(),
         skewed: drawn.gen_bool(0.5),
         quorum: rule.quorum,
         graph,
@@ -148,6 +150,10 @@ struct Growth {
     late: f64,
     /// An equivocator makes another block.
     twins: f64,
+    /// A block names those of its own side where it can. Equivocators have blocks on both.
+    split: f64,
+    /// The side of each block.
+    sides: Vec<bool>,
     /// Clocks are far apart.
     skewed: bool,
 }
@@ -175,36 +181,52 @@ impl Growth {
             while self.equivocators.contains(&author) && blocks < 3 && self.drawn.gen_bool(self.twins) {
                 blocks += 1;
             }
-            for _ in 0..blocks {
-                let block = self.block(round, author, &shunned);
+            for twin in 0..blocks {
+                let side = self.sides[author] ^ (twin == 1);
+                let block = self.block(round, author, side, &shunned);
                 self.graph.add(block).expect("a block is drawn to fit");
+                self.sides.push(side);
             }
         }
     }
 
-    fn block(&mut self, round: u32, author: usize, shunned: &BTreeSet<usize>) -> Block {
+    /// One of these blocks, on this side if there is one.
+    fn pick(&mut self, slot: &[usize], side: bool) -> usize {
+        let near: Vec<usize> = slot
+            .iter()
+            .copied()
+            .filter(|&block| self.sides[block] == side)
+            .collect();
+        if !near.is_empty() && self.drawn.gen_bool(self.split) {
+            return *pick(&mut self.drawn, &near);
+        }
+        *pick(&mut self.drawn, slot)
+    }
+
+    fn block(&mut self, round: u32, author: usize, side: bool, shunned: &BTreeSet<usize>) -> Block {
         let authors = self.graph.stakes().len();
         let own = (0..round)
             .rev()
             .map(|round| self.graph.slot(round, author))
             .find(|slot| !slot.is_empty())
             .expect("an author has a genesis block");
-        let own = *pick(&mut self.drawn, &own);
+        let own = self.pick(&own, side);
         let mut parents = vec![own];
         for other in (0..authors).filter(|&other| other != author) {
             let slot = self.graph.slot(round - 1, other);
             if !slot.is_empty() {
-                parents.push(*pick(&mut self.drawn, &slot));
+                parents.push(self.pick(&slot, side));
             }
         }
         parents[1..].shuffle(&mut self.drawn);
         let mut place = 1;
         while place < parents.len() {
             let author = self.graph.blocks()[parents[place]].author;
-            let drop = if shunned.contains(&author) {
-                0.5
-            } else {
-                self.dropped
+            let is_far = self.sides[parents[place]] != side;
+            let drop = match shunned.contains(&author) {
+                true => 0.5,
+                false if is_far => self.split.max(self.dropped),
+                false => self.dropped,
             };
             let mut left = parents.clone();
             left.remove(place);
@@ -220,10 +242,10 @@ impl Growth {
             .map(|&parent| self.graph.blocks()[parent].author)
             .collect();
         for other in (0..authors).filter(|other| !named.contains(other)) {
-            let older = self.drawn.gen_range(0..round);
-            let slot = self.graph.slot(older, other);
-            if older + 1 < round && !slot.is_empty() && self.drawn.gen_bool(self.late) {
-                parents.push(*pick(&mut self.drawn, &slot));
+            let back = *pick(&mut self.drawn, &[2, 2, 3, 4, 7]);
+            let slot = self.graph.slot(round.saturating_sub(back), other);
+            if round > 1 && !slot.is_empty() && self.drawn.gen_bool(self.late) {
+                parents.push(self.pick(&slot, side));
             }
         }
         let usual = 1_000 + 100 * u64::from(round);

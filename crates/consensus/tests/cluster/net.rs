@@ -133,6 +133,10 @@ fn signer(member: usize) -> Signer<Production> {
 
 impl Cluster {
     pub fn new(size: usize) -> Self {
+        Self::with(size, |_, _| ())
+    }
+
+    pub fn with(size: usize, change: impl FnOnce(&mut Rules, &mut Pace)) -> Self {
         let power = |member: usize| 10_000 / size + usize::from(member < 10_000 % size);
         let members = (0..size).map(|member| Member {
             power: VotingPower::new(power(member) as u16),
@@ -157,6 +161,7 @@ impl Cluster {
             fate: Box::new(|_, _| Fate::Arrives(Duration::from_millis(10))),
             made: BTreeMap::new(),
         };
+        change(&mut cluster.rules, &mut cluster.pace);
         for member in 0..size {
             let mut store = Store::default();
             store.write(marker(Round::ZERO));
@@ -389,6 +394,12 @@ impl Cluster {
 
     pub fn commits(&self, member: usize) -> usize {
         self.nodes[member].commits.len()
+    }
+
+    /// The rounds of a member's blocks.
+    pub fn rounds(&self, member: usize) -> Vec<u32> {
+        let made = self.made.keys().filter(|(author, _)| *author == member);
+        made.map(|(_, round)| round.get()).collect()
     }
 
     pub fn status(&self, member: usize) -> Status {

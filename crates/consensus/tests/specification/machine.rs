@@ -1,6 +1,7 @@
 //! A graph of the specification, told to the parts of consensus that decide and order.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use bytes::{BufMut, Bytes};
@@ -8,14 +9,21 @@ use consensus::committer::Committer;
 use consensus::dag::{Dag, Resolved};
 use consensus::linearizer::Chain;
 use consensus::schedule::{Schedule, Swaps};
-use consensus::{Member, Members, Production, Rules, SignedBlock};
-use crypto::{BlsPublicKey, BlsSecretKey, Digest, Ed25519PublicKey, Ed25519SecretKey};
+use consensus::{
+    Action, Config, Core, Event, Member, Members, Now, Pace, Production, Restored, Rules, SignedBlock, Signer,
+};
+use crypto::{
+    BlsPublicKey, BlsSecretKey, Digest, Ed25519PublicKey, Ed25519Scheme, Ed25519SecretKey, Scheme, Verified,
+};
 use rand::Rng;
 use rand::rngs::StdRng;
-use testkit::rule::{Decision, Graph, Rule, Slot, SubDag};
-use types::{AuthorityIndex, BlockHeader, BlockRef, ChainId, Epoch, Round, UnixMillis, VotingPower};
+use testkit::rule::{Block, Decision, Graph, Rule, Slot, SubDag};
+use types::block::block_message;
+use types::{
+    AuthorityIndex, BlockHeader, BlockRef, ChainId, Commit, Epoch, Mono, Round, UnixMillis, VotingPower,
+};
 
-/// One key for everybody: nothing here is signed.
+/// One key for everybody.
 static KEYS: LazyLock<(Ed25519PublicKey, BlsPublicKey)> = LazyLock::new(|| {
     let block_key = Ed25519SecretKey::from_seed(&[1; 32]).public();
     (block_key, BlsSecretKey::from_seed(&[1; 32]).public())
@@ -94,7 +102,8 @@ impl Seeds {
 /// The blocks of a graph as consensus reads them.
 pub struct Blocks {
     names: Vec<BlockRef>,
-    frames: Vec<Bytes>,
+    /// None for genesis.
+    decoded: Vec<Option<SignedBlock<Production>>>,
     numbers: BTreeMap<BlockRef, usize>,
 }
 
@@ -102,57 +111,52 @@ impl Blocks {
     /// Lays the blocks out in full, and gives the graph the digests that they have so.
     pub fn lay_out(graph: &mut Graph, rules: &Rules, members: &Members<Production>) -> Self {
         let mut names: Vec<BlockRef> = Vec::new();
-        let mut frames = Vec::new();
+        let mut decoded = Vec::new();
         for number in 0..graph.blocks().len() {
             let block = &graph.blocks()[number];
             let author = index(block.author);
-            let (name, frame) = if block.round == 0 {
-                let genesis = BlockHeader::genesis(rules.epoch, author, rules.start);
-                (genesis.reference(), Bytes::new())
-            } else {
+            let read = (block.round > 0).then(|| {
                 let mut parents: Vec<BlockRef> = block.parents.iter().map(|&parent| names[parent]).collect();
                 parents.sort_by_key(|parent| (parent.author != author, parent.author));
-                // What tells twins with the same parents apart.
-                let frame = frame(
-                    rules,
-                    block.round,
-                    author,
-                    block.timestamp_ms,
-                    &parents,
-                    &block.digest,
-                );
-                let decoded = SignedBlock::decode(&frame, rules, members);
-                let decoded = decoded.unwrap_or_else(|error| panic!("block {number}: {error}"));
-                (decoded.reference(), frame)
+                let frame = frame(rules, block, &parents);
+                let read = SignedBlock::decode(&frame, rules, members);
+                read.unwrap_or_else(|error| panic!("block {number}: {error}"))
+            });
+            let name = match &read {
+                Some(block) => block.reference(),
+                None => BlockHeader::genesis(rules.epoch, author, rules.start).reference(),
             };
             graph.set_digest(number, *name.digest.get().as_bytes());
             names.push(name);
-            frames.push(frame);
+            decoded.push(read);
         }
         let numbers = names.iter().copied().zip(0..).collect();
         Self {
             names,
-            frames,
+            decoded,
             numbers,
+        }
+    }
+
+    /// A commit in the words of the specification.
+    fn number(&self, commit: &Commit) -> SubDag {
+        SubDag {
+            leader: self.numbers[&commit.leader],
+            blocks: commit.blocks.iter().map(|name| self.numbers[name]).collect(),
+            timestamp_ms: commit.timestamp.get(),
         }
     }
 }
 
-/// A block in full, as the doc of `consensus::wire` says.
-fn frame(
-    rules: &Rules,
-    round: u32,
-    author: AuthorityIndex,
-    timestamp_ms: u64,
-    parents: &[BlockRef],
-    payload: &[u8; 32],
-) -> Bytes {
+/// A block in full, as the doc of `consensus::wire` says. Its payload is its digest in the graph, which tells twins with
+/// the same parents apart.
+fn frame(rules: &Rules, block: &Block, parents: &[BlockRef]) -> Bytes {
     let mut out = vec![1];
     out.put_u64_le(rules.epoch.get());
-    out.put_u32_le(round);
-    out.put_u16_le(author.get());
-    out.put_u64_le(timestamp_ms);
-    out.extend_from_slice(&[0; 64]); // the signature, which nobody checks here
+    out.put_u32_le(block.round);
+    out.put_u16_le(index(block.author).get());
+    out.put_u64_le(block.timestamp_ms);
+    out.extend_from_slice(&[0; SIGNATURE.end - SIGNATURE.start]); // checked only in what `sign` gives back
     out.extend_from_slice(&[0, 0]); // no vote and no share of the beacon
     out.put_u16_le(u16::try_from(parents.len()).expect("one parent of each author"));
     for parent in parents {
@@ -162,8 +166,68 @@ fn frame(
     }
     out.put_u32_le(1);
     out.put_u32_le(32);
-    out.extend_from_slice(payload);
+    out.extend_from_slice(&block.digest);
     out.into()
+}
+
+/// Where the signature stands in a frame in full.
+const SIGNATURE: Range<usize> = 23..87;
+
+/// A block with its author's signature.
+pub fn sign(
+    block: &SignedBlock<Production>,
+    rules: &Rules,
+    members: &Members<Production>,
+) -> Verified<SignedBlock<Production>> {
+    let secret = Ed25519SecretKey::from_seed(&[1; 32]);
+    let message = block_message(rules.chain, block.reference().digest);
+    let signature = <Ed25519Scheme as Scheme>::sign(&secret, &message);
+    let mut frame = block.frame().to_vec();
+    frame[SIGNATURE].copy_from_slice(signature.as_ref());
+    let signed = SignedBlock::decode(&frame.into(), rules, members).expect("it was decoded before");
+    signed.verify(members).expect("it was just signed")
+}
+
+/// What a member delivers that makes no blocks and hears these, each of them three times: in any order, for it holds
+/// those that come before their parents, and takes no second block of a slot before another block has named it.
+pub fn listen(
+    blocks: &Blocks,
+    order: &[usize],
+    rules: &Rules,
+    members: &Arc<Members<Production>>,
+) -> Vec<SubDag> {
+    let last = members.indices().next_back().expect("there are members");
+    let config = Config {
+        rules: rules.clone(),
+        pace: Pace::default(),
+        members: members.clone(),
+        signer: Signer {
+            index: last,
+            block: Ed25519SecretKey::from_seed(&[1; 32]),
+            beacon: BlsSecretKey::from_seed(&[1; 32]),
+        },
+    };
+    let now = Now {
+        mono: Mono::ZERO,
+        wall: UnixMillis::new(1 << 40),
+    };
+    // Without a marker it asks what it has signed before, and signs nothing while nobody answers.
+    let (mut core, mut actions) = Core::new(config, Restored::default(), now).expect("an empty store");
+    for &number in order.iter().cycle().take(3 * order.len()) {
+        let block = blocks.decoded[number]
+            .as_ref()
+            .expect("orders are without genesis");
+        let event = Event::Block {
+            from: block.reference().author,
+            block: sign(block, rules, members),
+        };
+        actions.extend(core.handle(now, event));
+    }
+    let delivered = actions.into_iter().filter_map(|action| match action {
+        Action::Deliver(sub_dag) => Some(blocks.number(&sub_dag.commit)),
+        _ => None,
+    });
+    delivered.collect()
 }
 
 fn index(author: usize) -> AuthorityIndex {
@@ -215,8 +279,9 @@ pub fn run(
         if name.round <= dag.floor() {
             continue;
         }
-        let block =
-            SignedBlock::decode(&blocks.frames[number], rules, members).expect("it was decoded before");
+        let block = blocks.decoded[number]
+            .clone()
+            .expect("orders are without genesis");
         let Resolved::Parents(parents) = dag.resolve(&block) else {
             panic!("the parents of block {number} came before it");
         };
@@ -233,12 +298,7 @@ pub fn run(
             });
             let Some(leader) = decision.block else { continue };
             let sub_dag = chain.commit(&leader, &mut dag, rules, members);
-            let ordered = sub_dag.commit.blocks.iter();
-            sub_dags.push(SubDag {
-                leader: blocks.numbers[&sub_dag.commit.leader],
-                blocks: ordered.map(|name| blocks.numbers[name]).collect(),
-                timestamp_ms: sub_dag.commit.timestamp.get(),
-            });
+            sub_dags.push(blocks.number(&sub_dag.commit));
             dag.raise(chain.floor);
         }
     }
