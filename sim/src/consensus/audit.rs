@@ -23,7 +23,6 @@ pub struct Audit {
     next_beacon: NextBeacon,
 }
 
-#[derive(Default)]
 struct Order {
     /// The end of the longest chain.
     index: u64,
@@ -39,8 +38,12 @@ impl Audit {
     /// Nothing yet, under these rules.
     pub fn new(rules: &Rules, next_beacon: NextBeacon) -> Self {
         let order = Order {
+            index: 0,
+            leader: None,
+            timestamp: rules.start,
+            blocks: BTreeSet::new(),
+            payloads: BTreeMap::new(),
             beacon: rules.beacon,
-            ..Order::default()
         };
         Self {
             order: Arc::new(Mutex::new(order)),
