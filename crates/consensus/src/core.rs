@@ -70,8 +70,8 @@ pub struct Core<S: Suite> {
     chain: Chain,
     scores: Scores,
     led: Led,
-    /// Commits whose leaders lie above the floor: index and leader's round.
-    recent: VecDeque<(CommitIndex, Round)>,
+    /// Commits whose leaders lie above the floor, ascending, and their leaders' rounds.
+    recent: VecDeque<(CommitRef, Round)>,
 
     held: Held<S>,
     fetcher: Fetcher<S>,
@@ -213,7 +213,7 @@ impl<S: Suite> Core<S> {
             let recent = restored
                 .commits
                 .iter()
-                .map(|commit| (commit.index, commit.leader.round));
+                .map(|commit| (commit.reference(), commit.leader.round));
             self.recent = recent.filter(|(_, round)| *round > state.floor).collect();
             self.committer = Committer::new(self.members.clone(), last.leader.round, 0);
             self.certified = CommitIndex::ZERO;

@@ -1,6 +1,6 @@
 //! Commits.
 
-use types::{BlockRef, CommitIndex};
+use types::{BlockRef, CommitIndex, CommitRef};
 
 use super::Core;
 use crate::dag::Want;
@@ -50,7 +50,7 @@ impl<S: Suite> Core<S> {
             &mut self.scores,
         );
         self.led.push(*leader, floor);
-        self.recent.push_back((dag.commit.index, leader.round));
+        self.recent.push_back((self.chain.last, leader.round));
         let has_new_leaders = self.scores.commits >= self.rules.commits_per_schedule;
         if has_new_leaders {
             let swaps = self.scores.swaps(&self.members, self.rules.swapped_power);
@@ -80,7 +80,7 @@ impl<S: Suite> Core<S> {
             oldest: self
                 .recent
                 .front()
-                .map_or(self.chain.last.index, |(index, _)| *index),
+                .map_or(self.chain.last.index, |(commit, _)| commit.index),
             floor: self.chain.floor,
             beacon: self.chain.beacon,
             scores: self.scores.scores.clone(),
@@ -104,7 +104,7 @@ impl<S: Suite> Core<S> {
         while self
             .recent
             .front()
-            .is_some_and(|(index, round)| *round <= floor && *index < self.chain.last.index)
+            .is_some_and(|(commit, round)| *round <= floor && commit.index < self.chain.last.index)
         {
             self.recent.pop_front();
         }
@@ -124,14 +124,14 @@ impl<S: Suite> Core<S> {
         });
     }
 
-    /// Finds the last own commit that a quorum votes for, and writes down who.
+    /// Finds the last own commit that a quorum votes for, and writes down who. A vote for another commit of some index is
+    /// none for any of this member's.
     pub(super) fn certify(&mut self) {
-        let known = self.chain.last.index;
         let mut votes: Vec<(CommitIndex, BlockRef)> = self
             .votes
             .iter()
             .flatten()
-            .filter(|(vote, _)| vote.index <= known && vote.index > self.certified)
+            .filter(|(vote, _)| vote.index > self.certified && self.has_made(vote))
             .map(|(vote, name)| (vote.index, *name))
             .collect();
         votes.sort_unstable_by(|one, other| other.cmp(one));
@@ -148,5 +148,90 @@ impl<S: Suite> Core<S> {
             key: commit_key(self.certified),
             value: types::encode(&names).into(),
         }));
+    }
+
+    /// Whether it is one of the recent commits.
+    fn has_made(&self, commit: &CommitRef) -> bool {
+        let place = self
+            .recent
+            .binary_search_by_key(&commit.index, |(recent, _)| recent.index);
+        place.is_ok_and(|place| self.recent[place].0 == *commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
+    use types::{
+        AuthorityIndex, BlockDigest, ChainId, CommitDigest, Epoch, Mono, Round, UnixMillis, VotingPower,
+    };
+
+    use super::*;
+    use crate::core::Config;
+    use crate::{Member, Members, Pace, Production, Restored, Rules, Signer};
+
+    fn index(member: u8) -> AuthorityIndex {
+        AuthorityIndex::new(member.into()).unwrap()
+    }
+
+    fn signer(member: u8) -> Signer<Production> {
+        Signer {
+            index: index(member),
+            block: Ed25519SecretKey::from_seed(&[member; 32]),
+            beacon: BlsSecretKey::from_seed(&[member; 32]),
+        }
+    }
+
+    /// The machine of the first of four members.
+    fn core() -> Core<Production> {
+        let members = (0..4).map(|member| Member {
+            power: VotingPower::new(2_500),
+            block_key: signer(member).block.public(),
+            beacon_key: signer(member).beacon.public(),
+        });
+        let epoch = Epoch::new(7);
+        let config = Config {
+            rules: Rules::new(ChainId::new(Digest::ZERO), epoch, UnixMillis::new(0)),
+            pace: Pace::default(),
+            members: Arc::new(Members::new(epoch, members.collect()).unwrap()),
+            signer: signer(0),
+        };
+        let now = Now {
+            mono: Mono::ZERO,
+            wall: UnixMillis::new(0),
+        };
+        Core::new(config, Restored::default(), now).unwrap().0
+    }
+
+    #[test]
+    fn a_vote_for_another_commit_of_an_index_certifies_nothing() {
+        let commit = |index, byte| CommitRef {
+            index: CommitIndex::new(index),
+            digest: CommitDigest::new(Digest::new([byte; 32])),
+        };
+        let vote = |member, commit| {
+            let name = BlockRef {
+                round: Round::new(9),
+                author: index(member),
+                digest: BlockDigest::new(Digest::ZERO),
+            };
+            Some((commit, name))
+        };
+        let mut core = core();
+        core.recent = [(commit(1, 1), Round::new(1)), (commit(2, 2), Round::new(2))].into();
+        core.chain.last = commit(2, 2);
+        core.votes = vec![
+            vote(0, commit(1, 1)),
+            vote(1, commit(2, 2)),
+            vote(2, commit(1, 9)),
+            None,
+        ];
+        core.certify();
+        assert_eq!(core.certified, CommitIndex::ZERO);
+        core.votes[3] = vote(3, commit(1, 1));
+        core.certify();
+        assert_eq!(core.certified, CommitIndex::new(1));
     }
 }
