@@ -15,7 +15,7 @@ impl<S: Suite> Core<S> {
     pub(super) fn order(&mut self, now: Now) -> bool {
         let before = self.chain.last.index;
         loop {
-            if self.last.is_some_and(|last| self.chain.last.index >= last) {
+            if self.is_over() {
                 break;
             }
             if self.commit_proven(now) {
@@ -65,12 +65,25 @@ impl<S: Suite> Core<S> {
             key: commit_key(dag.commit.index),
             value: types::encode(&dag.commit).into(),
         }));
-        self.actions.push(Action::Deliver(dag));
+        // What others agreed on is not delivered behind the commit that somebody has judged to be the last.
+        if self.last.is_none_or(|last| dag.commit.index <= last) {
+            self.actions.push(Action::Deliver(dag));
+        }
         if has_new_leaders {
             self.committer.begin(leader.round, &self.dag, &mut self.schedule);
         }
-        self.raise(now);
+        let floor = self.chain.floor;
+        while self
+            .recent
+            .front()
+            .is_some_and(|(commit, round)| *round <= floor && commit.index < self.chain.last.index)
+        {
+            self.recent.pop_front();
+        }
+        // Blocks that come free at the new floor are stored behind it: they may name parents there that are not.
         self.store_state();
+        self.progress_at = now.mono;
+        self.raise(now);
     }
 
     fn store_state(&mut self) {
@@ -101,13 +114,6 @@ impl<S: Suite> Core<S> {
         if floor <= self.dag.floor() {
             return;
         }
-        while self
-            .recent
-            .front()
-            .is_some_and(|(commit, round)| *round <= floor && commit.index < self.chain.last.index)
-        {
-            self.recent.pop_front();
-        }
         let lost = self.dag.raise(floor);
         let own = self.signer.index;
         for (_, payloads) in lost.iter().rev().filter(|(name, _)| name.author == own) {
@@ -131,7 +137,7 @@ impl<S: Suite> Core<S> {
             .votes
             .iter()
             .flatten()
-            .filter(|(vote, _)| vote.index > self.certified && self.has_made(vote))
+            .filter(|(vote, name)| vote.index > self.certified && self.has_made(vote) && self.is_told(name))
             .map(|(vote, name)| (vote.index, *name))
             .collect();
         votes.sort_unstable_by(|one, other| other.cmp(one));
@@ -148,6 +154,12 @@ impl<S: Suite> Core<S> {
             key: commit_key(self.certified),
             value: types::encode(&names).into(),
         }));
+    }
+
+    /// Whether the epoch's last commit is made, and it follows from the rules that it is: then nobody makes another.
+    pub(super) fn is_over(&self) -> bool {
+        let has_end = self.rules.end.is_some_and(|end| self.chain.timestamp >= end);
+        self.is_closed || has_end && self.chain.last.index > CommitIndex::ZERO
     }
 
     /// Whether it is one of the recent commits.
