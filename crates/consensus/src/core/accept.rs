@@ -234,18 +234,21 @@ impl<S: Suite> Core<S> {
     }
 
     /// Two blocks of one slot: shown once for each author.
-    fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
+    pub(super) fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
         let name = block.reference();
-        if !self.equivocators.insert(name.author) {
+        if self.equivocators.insert(name.author) {
+            self.blame(name.author, Fault::Equivocated);
+        }
+        if self.accused.contains(name.author) {
             return;
         }
-        self.blame(name.author, Fault::Equivocated);
         let first = self
             .dag
             .names(name.slot())
             .find_map(|first| self.dag.header(&first));
         let second = block.signed_header(parents);
         if let Some(Ok(proof)) = first.map(|first| Equivocation::new(first, second)) {
+            self.accused.insert(name.author);
             self.actions.push(Action::Accuse(Box::new(proof)));
         }
     }
