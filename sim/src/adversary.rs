@@ -98,6 +98,11 @@ pub trait Adversary: Send {
     /// What becomes of a packet that the node's program sends. Chance comes from `draw` alone.
     fn meet(&mut self, packet: &Content<'_>, draw: &mut Draw) -> Deed;
 
+    /// A packet of the node's program leaves as it is, for what the plan says of the node strikes it not.
+    fn see(&mut self, packet: &Content<'_>) {
+        let _ = packet;
+    }
+
     /// A packet has come to the node, whose program is about to get it.
     fn hear(&mut self, packet: &Content<'_>) {
         let _ = packet;
@@ -274,6 +279,7 @@ impl Installed {
         *met += 1;
         let mut draw = seed.draw(Domain::Adversary, packet.from as u64, packet.to as u64, *met);
         if !draw.chance(self.manner.ppm) || !self.manner.strikes(packet) {
+            self.adversary.see(packet);
             return None;
         }
         let Deed::Send(leaving) = self.adversary.meet(packet, &mut draw) else {

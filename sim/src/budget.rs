@@ -25,14 +25,21 @@ pub enum Stakes {
     Equal,
     /// Drawn by the seed: some have a hundred times as much as others. Of four nodes and more, none has a third.
     Drawn,
+    /// Equal in one half of the seeds, and drawn in the other.
+    Mixed,
 }
 
 impl Stakes {
     /// The stake of each of `nodes` nodes: at least 1 each, [`ALL_STAKE`] together.
     pub fn of(self, seed: Seed, nodes: usize) -> Vec<u64> {
-        let weights: Vec<u64> = match self {
-            Self::Equal => vec![1; nodes],
-            Self::Drawn => {
+        let is_equal = match self {
+            Self::Equal => true,
+            Self::Drawn => false,
+            Self::Mixed => seed.draw(Domain::Plan, 9, 0, 0).chance(500_000),
+        };
+        let weights: Vec<u64> = match is_equal {
+            true => vec![1; nodes],
+            false => {
                 let mut draw = seed.draw(Domain::Plan, 5, 0, 0);
                 (0..nodes).map(|_| draw.within(10, 100).pow(2)).collect()
             }

@@ -16,7 +16,7 @@ use anyhow::Result;
 use sim::recipe::{Build, Recipe};
 use sim::scenario::BUILT_IN;
 use sim::wan::Table;
-use sim::{Seed, doctor, load};
+use sim::{Seed, consensus, doctor};
 
 pub use arguments::Arguments;
 use arguments::Command;
@@ -52,8 +52,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 let summary = text.lines().next().unwrap_or_default().trim_start_matches("# ");
                 writeln!(out, "{name:8} {summary}")?;
             }
-            for (name, summary) in load::strategies().iter() {
-                writeln!(out, "strategy {name:10} {summary}")?;
+            for (name, summary) in consensus::strategies().iter() {
+                writeln!(out, "strategy {name:16} {summary}")?;
             }
             let table = Table::ten_regions();
             let floor = |hops| table.floor(50, hops, 67).as_millis();

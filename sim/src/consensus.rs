@@ -1,6 +1,7 @@
 //! The load of consensus: every node is a member, its program is the driver that ships, and payloads come at a steady pace.
 
 mod audit;
+mod byzantine;
 mod oracles;
 
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use bytes::Bytes;
 use consensus::{Member, Members, Pace, Rules, Suite};
 use crypto::{Digest, Scheme};
 use env::{Clock, Env, PeerAddress, Scope, Spawner};
-use node::consensus::{Mode, Peer, Port, Secrets, Setup, Start, run};
+use node::consensus::{Handle, Mode, Peer, Port, Secrets, Setup, Start, prepare, run};
 use types::{AuthorityIndex, ChainId, Epoch, PeerId, UnixMillis, VotingPower};
 
 use self::audit::{Audit, Auditor};
+pub use self::byzantine::{TWIN, strategies};
 pub use self::oracles::oracles;
 use crate::draw::{Domain, Seed};
 use crate::handle::SimEnv;
@@ -32,6 +34,8 @@ impl Suite for SimSuite {
 }
 
 const EPOCH: Epoch = Epoch::new(0);
+/// The pause before a member that has given up is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// Payloads on their way to a member's machine.
 const ROOM: usize = 64;
 
@@ -40,11 +44,59 @@ struct Network<S: Suite> {
     rules: Rules,
     pace: Pace,
     members: Arc<Members<S>>,
-    peers: Vec<Peer>,
+    /// The keys by which nodes know each other.
+    addresses: Vec<PeerId>,
     /// Bytes of a payload.
     payload: usize,
     /// The time between two payloads of a member.
     gap: Duration,
+}
+
+impl<S: Suite> Network<S> {
+    /// All members as `node` knows them. One half of the nodes knows the first of each pair of twins, to which those first
+    /// ones belong, and the other half the second.
+    fn peers(&self, node: usize) -> Vec<Peer> {
+        let size = self.members.size();
+        let twins = self.addresses.len() - size;
+        let is_other_half = node >= size || (node >= twins && node % 2 == 1);
+        let peer = |member| {
+            let known = if is_other_half && member < twins {
+                size + member
+            } else {
+                member
+            };
+            Peer {
+                index: index(member),
+                address: PeerAddress {
+                    id: self.addresses[known],
+                    address: String::new(),
+                },
+            }
+        };
+        (0..size).map(peer).collect()
+    }
+}
+
+/// Which member a node is. The last nodes may be twins of the first ones: they have no stake of their own.
+fn member_of(node: usize, members: usize) -> usize {
+    if node < members { node } else { node - members }
+}
+
+/// The members of an epoch, by the stakes of the nodes; a node without stake is a twin.
+fn members<S: Suite>(seed: Seed, stakes: &[u64]) -> Members<S> {
+    let members = stakes
+        .iter()
+        .take_while(|stake| **stake > 0)
+        .enumerate()
+        .map(|(node, stake)| {
+            let secret = |kind| identity(seed, node, kind);
+            Member::<S> {
+                power: power(*stake),
+                block_key: <S::Block as Scheme>::public(&<S::Block as Scheme>::secret(&secret(1))),
+                beacon_key: <S::Beacon as Scheme>::public(&<S::Beacon as Scheme>::secret(&secret(2))),
+            }
+        });
+    Members::new(EPOCH, members.collect()).expect("a scenario's members have all the power")
 }
 
 /// The nodes of the load.
@@ -54,34 +106,20 @@ pub fn build(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
 
 /// As [`build`], with the signatures of suite `S`.
 pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
-    let nodes = scenario.nodes;
+    let (nodes, stakes) = (scenario.nodes, scenario.stakes(seed));
+    let members = members::<S>(seed, &stakes);
+    let size = members.size();
     let secrets = |node| Secrets {
-        block: identity(seed, node, 1),
-        beacon: identity(seed, node, 2),
+        block: identity(seed, member_of(node, size), 1),
+        beacon: identity(seed, member_of(node, size), 2),
     };
-    let members = scenario
-        .stakes(seed)
-        .into_iter()
-        .map(power)
-        .enumerate()
-        .map(|(node, power)| Member::<S> {
-            power,
-            block_key: <S::Block as Scheme>::public(&<S::Block as Scheme>::secret(&secrets(node).block)),
-            beacon_key: <S::Beacon as Scheme>::public(&<S::Beacon as Scheme>::secret(&secrets(node).beacon)),
-        });
-    let members = Members::new(EPOCH, members.collect()).expect("a scenario's members have all the power");
-    let peers = (0..nodes).map(|node| Peer {
-        index: index(node),
-        address: PeerAddress {
-            id: PeerId::new(identity(seed, node, 0)),
-            address: String::new(),
-        },
-    });
     let network = Arc::new(Network {
         rules: rules(seed),
         pace: pace(scenario),
         members: Arc::new(members),
-        peers: peers.collect(),
+        addresses: (0..nodes)
+            .map(|node| PeerId::new(identity(seed, node, 0)))
+            .collect(),
         payload: scenario.payload,
         gap: scenario.pause(),
     });
@@ -92,15 +130,19 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
         let is_new = Arc::new(AtomicBool::new(true));
         NodeSpec {
             name: format!("n{node}"),
-            id: network.peers[node].address.id,
+            id: network.addresses[node],
             program: Arc::new(move |env| {
-                let start = if is_new.swap(false, Ordering::Relaxed) {
-                    Start::Fresh
-                } else {
-                    Start::Resume
-                };
                 let (network, audit, secrets) = (network.clone(), audit.clone(), secrets.clone());
-                Box::pin(member(env, network, audit, node, secrets, start))
+                let is_new = is_new.clone();
+                Box::pin(async move {
+                    while is_new.load(Ordering::Relaxed) {
+                        match prepare(&env, EPOCH).await {
+                            Ok(()) => is_new.store(false, Ordering::Relaxed),
+                            Err(_) => env.clock().sleep(RESTART_PAUSE).await,
+                        }
+                    }
+                    member(env, network, audit, node, secrets).await;
+                })
             }),
         }
     });
@@ -114,45 +156,53 @@ async fn member<S: Suite>(
     audit: Audit,
     node: usize,
     secrets: Secrets,
-    start: Start,
 ) {
-    let (handle, port) = Port::new(ROOM);
-    let setup = Setup {
-        rules: network.rules.clone(),
-        pace: network.pace.clone(),
-        members: network.members.clone(),
-        index: index(node),
-        secrets,
-        peers: network.peers.clone(),
-        start,
-        mode: Mode::Durable,
-        port,
-    };
-    let scope = env.spawner().scope("load");
-    let (clock, size, gap) = (env.clock().clone(), network.payload, network.gap);
-    let salt = env::Entropy::seed(env.entropy(), "load.payload");
-    let submits = scope.spawn("submit", async move {
-        for number in 0u64.. {
-            clock.sleep(gap).await;
-            let mut payload = salt.to_vec();
-            payload.extend(number.to_le_bytes());
-            payload.resize(size.max(40), 0);
-            // A member that is too busy, or begins again, loses a payload of the load and nothing else.
-            let _lost = handle.submit(Bytes::from(payload)).await;
-        }
-    });
-    drop(submits); // the scope owns it
-    let consumer = Auditor::new(env.clone(), audit, index(node));
-    if let Err(failure) = run(env.clone(), setup, consumer).await {
+    loop {
+        let (handle, port) = Port::new(ROOM);
+        let setup = Setup {
+            rules: network.rules.clone(),
+            pace: network.pace.clone(),
+            members: network.members.clone(),
+            index: index(member_of(node, network.members.size())),
+            secrets: secrets.clone(),
+            peers: network.peers(node),
+            start: Start::Resume,
+            mode: Mode::Durable,
+            port,
+        };
+        let scope = env.spawner().scope("load");
+        let submits = submit(env.clone(), handle, network.payload, network.gap);
+        drop(scope.spawn("submit", submits)); // the scope owns it
+        let consumer = Auditor::new(env.clone(), audit.clone(), index(node));
+        let Err(failure) = run(env.clone(), setup, consumer).await else {
+            return;
+        };
         env::event!(env, "member_failed", failure_code(&failure), node as u64);
+        // Whoever looks after it starts it again.
+        env.clock().sleep(RESTART_PAUSE).await;
     }
 }
+
+/// Submits payloads of their own at a steady pace. A member that is too busy, or begins again, loses one.
+async fn submit(env: SimEnv, handle: Handle, size: usize, gap: Duration) {
+    let salt = env::Entropy::seed(env.entropy(), "load.payload");
+    for number in 0u64.. {
+        env.clock().sleep(gap).await;
+        let mut payload = salt.to_vec();
+        payload.extend(number.to_le_bytes());
+        payload.resize(size.max(payload.len()), 0);
+        let _lost = handle.submit(Bytes::from(payload)).await;
+    }
+}
+
+/// What a member says that gives up because of its disk.
+const DISK_FAILED: u64 = 3;
 
 const fn failure_code(failure: &node::consensus::Failure) -> u64 {
     match failure {
         node::consensus::Failure::Setup(_) => 1,
         node::consensus::Failure::Forked { .. } => 2,
-        node::consensus::Failure::Disk { .. } => 3,
+        node::consensus::Failure::Disk { .. } => DISK_FAILED,
         node::consensus::Failure::Network(_) => 4,
         node::consensus::Failure::Consumer { .. } => 5,
         node::consensus::Failure::Split { .. } => 6,

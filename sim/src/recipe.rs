@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::adversary::Strategies;
 use crate::consensus;
 use crate::draw::Seed;
 use crate::kernel::{Kernel, Madsim};
@@ -58,6 +59,14 @@ pub struct Recipe {
     pub perturb: Option<u64>,
 }
 
+/// What Byzantine nodes of a load may do.
+pub fn strategies(load: Load) -> Strategies {
+    match load {
+        Load::Consensus => consensus::strategies(),
+        Load::Rounds => load::strategies(),
+    }
+}
+
 /// Why a trace's run cannot be made again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecipeError {
@@ -91,7 +100,7 @@ impl Recipe {
         let scenario = Scenario::parse("trace", &header.scenario)?;
         let plan = Plan::parse(&header.plan)?;
         plan.check(scenario.nodes, scenario.until())?;
-        load::strategies().check(&plan)?;
+        strategies(scenario.load).check(&plan)?;
         Ok(Self {
             scenario,
             plan: Some(plan),
@@ -170,7 +179,7 @@ impl Recipe {
             nodes,
             blobs,
             stakes: scenario.stakes(seed),
-            strategies: load::strategies(),
+            strategies: strategies(scenario.load),
             plan: self.plan(seed),
             until: scenario.until(),
             oracles,

@@ -87,13 +87,16 @@ pub struct Scenario {
     /// How stake is spread over the nodes.
     #[serde(skip_serializing_if = "Stakes::is_equal")]
     pub stakes: Stakes,
+    /// Members whose keys two nodes have: the first nodes, and as many of the last ones, which have no stake of their own.
+    #[serde(skip_serializing_if = "is_none")]
+    pub twins: usize,
     /// In how many of a hundred seeds there are Byzantine nodes.
     #[serde(skip_serializing_if = "is_zero")]
     pub byzantine_percent: u64,
     /// How many there are at most, within the budget; 0 is as many as it allows.
     #[serde(skip_serializing_if = "is_zero")]
     pub byzantine_most: u64,
-    /// What Byzantine nodes do; every generic strategy when empty.
+    /// What Byzantine nodes do; any strategy of the load when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strategies: Vec<String>,
     /// Nodes that start only some time into the faults.
@@ -125,6 +128,7 @@ impl Default for Scenario {
             fault_gap_ms: 1_000,
             buggify: true,
             stakes: Stakes::Equal,
+            twins: 0,
             byzantine_percent: 0,
             byzantine_most: 0,
             strategies: Vec::new(),
@@ -137,6 +141,10 @@ impl Default for Scenario {
 }
 
 fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_none(number: &usize) -> bool {
     *number == 0
 }
 
@@ -246,8 +254,10 @@ impl Scenario {
             ("pause_ms", self.pause_ms, 1, heal_limit_ms / 10),
             ("payload", self.payload as u64, 0, 32 << 10),
             ("fault_gap_ms", self.fault_gap_ms, 10, 86_400_000),
+            // These may be more than there are nodes, for a run may be shrunk.
+            ("twins", self.twins as u64, 0, 256),
             ("byzantine_percent", self.byzantine_percent, 0, 100),
-            // These may be more than there are nodes: a plan is drawn within the budget, and a run of it may be shrunk.
+            // As these: a plan is drawn within the budget.
             ("byzantine_most", self.byzantine_most, 0, 256),
             ("absent", self.absent, 0, 256),
             // Who comes late has to come while there are faults.
@@ -292,9 +302,16 @@ impl Scenario {
         Duration::from_millis(self.pause_ms)
     }
 
-    /// The stake of each node: of [`ALL_STAKE`](crate::budget::ALL_STAKE).
+    /// How many members the nodes are.
+    pub fn members(&self) -> usize {
+        self.nodes - self.twins.min(self.nodes / 2)
+    }
+
+    /// The stake of each node: of [`ALL_STAKE`](crate::budget::ALL_STAKE); 0 for the second one of twins.
     pub fn stakes(&self, seed: Seed) -> Vec<u64> {
-        self.stakes.of(seed, self.nodes)
+        let mut stakes = self.stakes.of(seed, self.members());
+        stakes.resize(self.nodes, 0);
+        stakes
     }
 
     /// The plan of `seed`.

@@ -71,6 +71,7 @@ pub fn plan(scenario: &Scenario, seed: Seed) -> Plan {
     let families = families(&scenario.faults, seed);
     let mut draw = seed.draw(Domain::Plan, 1, 0, 0);
     let mut planner = Planner::new(scenario, scenario.stakes(seed), &mut draw);
+    planner.twins(scenario);
     let mut members = seed.draw(Domain::Plan, 6, 0, 0);
     if members.below(100) < scenario.byzantine_percent || scenario.must_fail {
         planner.byzantine(scenario, &mut members);

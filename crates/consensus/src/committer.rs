@@ -8,7 +8,8 @@
 //! - *Indirect*: the first slot from round `r + 3` on that is not skipped is the anchor. While it is undecided, so is the
 //!   slot. If it commits, the slot commits its block that has a certificate among the anchor's ancestors, or else is skipped.
 //!   Whoever has committed or skipped the slot directly agrees: every later quorum of certificates meets the anchor's.
-//! - Slots are decided in the order of (round, offset).
+//! - Slots are decided in the order of (round, offset). Where a commit changes the leaders (see [`crate::schedule`]), the
+//!   slots of its leader's round that are left are passed over.
 //!
 //! Only the block that an author's own block names can be voted for by it, so within the fault bound at most one block of a
 //! slot is ever certified. Beyond the bound the one with the lowest digest is taken: nothing is promised there, but that the
@@ -298,10 +299,12 @@ impl<S: Suite> Committer<S> {
         true
     }
 
-    /// Counts anew for the slots of rounds above `above`, after their leaders have changed.
-    pub fn recount(&mut self, above: Round, dag: &Dag<S>, schedule: &mut Schedule<S>) {
-        let kept = (above.get() + 1).saturating_sub(self.next.get()) as usize;
-        self.rounds.truncate(kept);
+    /// Leaves the slots of rounds up to `above` as they are, decided or not, and counts anew for those above, whose leaders
+    /// have changed.
+    pub fn begin(&mut self, above: Round, dag: &Dag<S>, schedule: &mut Schedule<S>) {
+        self.rounds.clear();
+        self.next = Round::new(above.get() + 1);
+        self.offset = 0;
         for round in above.get() + 1..=dag.top().get() {
             for (place, vertex) in dag.round(Round::new(round)) {
                 self.observe_from(above, vertex, place, schedule);

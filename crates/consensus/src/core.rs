@@ -230,10 +230,14 @@ impl<S: Suite> Core<S> {
                 self.dag.commit(name);
             }
         }
-        if let Some(last) = restored.commits.last()
-            && !self.committer.jump(&last.leader, &mut self.schedule)
-        {
-            return Err(RestoreError::Damaged("the last commit's leader has no slot"));
+        if let Some(last) = restored.commits.last() {
+            if self.scores.commits == 0 {
+                // The last commit has changed the leaders: its own was elected by another schedule.
+                self.committer
+                    .begin(last.leader.round, &self.dag, &mut self.schedule);
+            } else if !self.committer.jump(&last.leader, &mut self.schedule) {
+                return Err(RestoreError::Damaged("the last commit's leader has no slot"));
+            }
         }
         let own = self.own.latest;
         if own.round > self.dag.floor() && !self.dag.contains(&own) {

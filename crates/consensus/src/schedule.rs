@@ -17,7 +17,9 @@
 //! author, for each such leader. So who votes late, or is heard late, scores little. After every `commits_per_schedule`
 //! commits, members stand in ascending order of (score, index); the first of them are bad, and the last good, each while
 //! their power together stays within `swapped_power`; bad are only those whose score is below half of the median's, which is
-//! the score of the member in the middle of the power. Then scores start from 0.
+//! the score of the member in the middle of the power. Then scores start from 0. The new table is in force from the round
+//! after the leader's on, and what slots are left in that leader's round are passed over: so the rounds of one table are whole,
+//! and a member that starts again needs no other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -105,3 +105,28 @@ fn one_of_four_down_stops_nobody() {
     assert_eq!(cluster.ordered(0).len(), 40);
     assert!(cluster.commits(0) > 50, "{}", cluster.commits(0));
 }
+
+#[test]
+fn a_member_that_starts_again_at_any_moment_makes_the_same_commits() {
+    let mut cluster = Cluster::new(4);
+    // Nobody waits for what comes so late: its author loses its slots, and has them back when it is no worse than others.
+    cluster.fate = Box::new(|from, _| Fate::Arrives(Duration::from_millis(if from == 1 { 400 } else { 10 })));
+    for number in 0..200u32 {
+        cluster.submit(number as usize % 4, &number.to_le_bytes());
+    }
+    for _ in 0..600 {
+        cluster.run(Duration::from_millis(23));
+        cluster.restart(3);
+    }
+    cluster.run(Duration::from_secs(5));
+    cluster.check_agreement();
+    cluster.check_no_double_signing();
+    let schedules = cluster.commits(0) as u64 / cluster.rules.commits_per_schedule;
+    assert!(schedules > 3, "{schedules}");
+    assert!(
+        cluster.commits(3) + 5 > cluster.commits(0),
+        "{} and {}",
+        cluster.commits(3),
+        cluster.commits(0)
+    );
+}

@@ -21,8 +21,9 @@ pub mod setup;
 mod store;
 
 pub use archive::{Archive, ArchiveError, serve};
+pub use channels::{BLOCKS, REQUESTS};
 pub use consumer::{Consumer, Flow, Log};
 pub use handle::{Handle, Port, SubmitError};
 pub use metrics::{Metrics, Snapshot};
-pub use run::{End, Failure, run, run_after};
+pub use run::{End, Failure, prepare, run, run_after};
 pub use setup::{Mode, Peer, Secrets, Setup, SetupError, Start};

@@ -11,7 +11,7 @@ use crate::consensus::{Archive, Consumer, End, Failure, Port, Setup, serve};
 
 /// Says what a node does after each epoch. It knows the committees, from a ledger or from a file.
 pub trait Schedule<S: Suite>: Send {
-    /// What comes next; `closed` is the epoch that has ended, with its last commit, or `None` at the start. The future
+    /// What comes next; `closed` is an epoch that has just ended, with its last commit, and each is told once. The future
     /// may take as long as it likes, for example until the next epoch starts or until this node is a member again: the
     /// epoch before is served meanwhile.
     fn next(&mut self, port: Port, closed: Option<Closed>) -> impl Future<Output = Next<S>> + Send;
@@ -51,7 +51,7 @@ pub async fn run<E: Env, S: Suite, C: Consumer>(
 ) -> Result<(), Failure> {
     let mut closed = None;
     loop {
-        let next = schedule.next(port, closed);
+        let next = schedule.next(port, closed.take());
         let next = match &previous {
             None => next.await,
             Some(archive) => {

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use sim::Seed;
-use sim::load;
 use sim::plan::Plan;
-use sim::recipe::{Build, Recipe};
+use sim::recipe::{Build, Recipe, strategies};
 use sim::scenario::Scenario;
 use sim::worker::{MAX_JOBS, WorkerConfig};
 
@@ -97,7 +96,7 @@ pub fn recipe(what: &WhatArguments, build: Build) -> Result<Recipe> {
             let plan = Plan::parse(&read(path)?);
             let plan = plan.map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
             plan.check(scenario.nodes, scenario.until())
-                .and_then(|()| load::strategies().check(&plan))
+                .and_then(|()| strategies(scenario.load).check(&plan))
                 .map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
             Some(plan)
         }
@@ -131,7 +130,7 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
             .into());
         }
     }
-    let strategies = load::strategies();
+    let strategies = strategies(scenario.load);
     if let Some(unknown) = scenario.strategies.iter().find(|name| !strategies.has(name)) {
         let known = strategies.names();
         return Err(Refusal(format!(

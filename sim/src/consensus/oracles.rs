@@ -50,7 +50,8 @@ impl Oracle for OneChain {
                     return Err(violation(fact, Class::Safety, "one_chain", what));
                 }
             }
-            Fact::Said { event, .. } if event.kind == "member_failed" => {
+            // Its disk may be damaged beyond use. Everything else that a member gives up for is a fork, or a bug.
+            Fact::Said { event, .. } if event.kind == "member_failed" && event.a != super::DISK_FAILED => {
                 let what = format!("member {} gave up with code {}", event.b, event.a);
                 return Err(violation(fact, Class::Safety, "one_chain", what));
             }
@@ -81,7 +82,11 @@ impl Oracle for OneBlockPerSlot {
             }
             | Fact::Byzantine { node, .. } => _ = self.excused.insert(*node),
             Fact::Spared { node } => _ = self.excused.remove(node),
-            Fact::Said { event, .. } if matches!(event.kind, "block_made" | "block_accepted") => {
+            // What a member accepts of its own is not said before it is made: a crash may take it back.
+            Fact::Said { node, event, .. }
+                if event.kind == "block_made"
+                    || event.kind == "block_accepted" && *node as u64 != event.b =>
+            {
                 let digest = *event.digest.expect("a block's event carries its digest");
                 let known = *self.blocks.entry((event.a, event.b)).or_insert(digest);
                 let is_excused = self.excused.iter().any(|node| *node as u64 == event.b);

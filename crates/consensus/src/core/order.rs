@@ -67,8 +67,7 @@ impl<S: Suite> Core<S> {
         }));
         self.actions.push(Action::Deliver(dag));
         if has_new_leaders {
-            self.committer
-                .recount(leader.round, &self.dag, &mut self.schedule);
+            self.committer.begin(leader.round, &self.dag, &mut self.schedule);
         }
         self.raise(now);
         self.store_state();

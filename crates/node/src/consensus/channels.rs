@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::{ChainId, Epoch, Round};
 
 /// Own blocks, from their author to whoever opens the stream.
-pub(crate) const BLOCKS: Channel = Channel {
+pub const BLOCKS: Channel = Channel {
     id: 0x10,
     label: "consensus_blocks",
     max_frame: MAX_FRAME_BYTES as u32,
@@ -16,7 +16,7 @@ pub(crate) const BLOCKS: Channel = Channel {
 };
 
 /// Questions. A request is its epoch and the question's bytes.
-pub(crate) const REQUESTS: Channel = Channel {
+pub const REQUESTS: Channel = Channel {
     id: 0x11,
     label: "consensus_requests",
     max_frame: MAX_FRAME_BYTES as u32,

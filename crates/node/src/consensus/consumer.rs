@@ -35,11 +35,17 @@ pub enum Flow {
 
 const LAST: Family = Family::new("last");
 
-/// A consumer that remembers the last commit in a store of its own, and nothing else.
+/// Stores that are tried one after the other, in case that some are damaged.
+const MAX_STORES: u32 = 16;
+
+/// A consumer that remembers the last commit in a store of its own, and nothing else. When the store is damaged it goes
+/// on with another one and is given the commits again.
 pub struct Log<E: Env> {
     env: E,
     name: &'static str,
     durability: Durability,
+    /// Stores before this one are damaged.
+    first: u32,
     open: Option<(Epoch, <E::Storage as Storage>::Store)>,
 }
 
@@ -50,8 +56,23 @@ impl<E: Env> Log<E> {
             env,
             name,
             durability,
+            first: 0,
             open: None,
         }
+    }
+
+    async fn open(&mut self, epoch: Epoch) -> Result<Option<CommitRef>, StorageError> {
+        let name = match self.first {
+            0 => self.name.to_owned(),
+            number => format!("{}-{number}", self.name),
+        };
+        let store = self.env.storage().open(&name, &[LAST]).await?;
+        // What is read may not be durable yet, if an earlier incarnation's write failed.
+        store.sync().await?;
+        let last = store.get(LAST, &key(epoch)).await?;
+        self.open = Some((epoch, store));
+        let last = last.and_then(|value| types::decode::<(CommitIndex, CommitDigest)>(&value, 64).ok());
+        Ok(last.map(|(index, digest)| CommitRef { index, digest }))
     }
 }
 
@@ -62,13 +83,12 @@ fn key(epoch: Epoch) -> Bytes {
 impl<E: Env> Consumer for Log<E> {
     async fn start(&mut self, epoch: Epoch) -> Result<Option<CommitRef>, StorageError> {
         self.open = None;
-        let store = self.env.storage().open(self.name, &[LAST]).await?;
-        // What is read may not be durable yet, if an earlier incarnation's write failed.
-        store.sync().await?;
-        let last = store.get(LAST, &key(epoch)).await?;
-        self.open = Some((epoch, store));
-        let last = last.and_then(|value| types::decode::<(CommitIndex, CommitDigest)>(&value, 64).ok());
-        Ok(last.map(|(index, digest)| CommitRef { index, digest }))
+        loop {
+            match self.open(epoch).await {
+                Err(StorageError::Corrupt { .. }) if self.first + 1 < MAX_STORES => self.first += 1,
+                opened => return opened,
+            }
+        }
     }
 
     async fn handle(&mut self, commit: SubDag) -> Result<Flow, StorageError> {

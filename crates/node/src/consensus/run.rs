@@ -5,20 +5,43 @@ use std::time::Duration;
 
 use consensus::{Core, Now, RestoreError, Restored, SubDag, Suite};
 use env::sync::mpsc;
-use env::{Batch, Clock, Env, Network, NetworkError, Scope, Spawner, StorageError, Store, TaskError};
-use types::{CommitDigest, CommitIndex, CommitRef, Round};
+use env::{
+    Batch, Clock, Durability, Env, Network, NetworkError, Scope, Spawner, StorageError, Store, TaskError,
+};
+use types::{CommitDigest, CommitIndex, CommitRef, Epoch, Round};
 
 use crate::consensus::archive::{Archive, Contents};
 use crate::consensus::consumer::{Consumer, Flow};
 use crate::consensus::driver::{Beginning, Driver, Surroundings};
 use crate::consensus::handle::Port;
 use crate::consensus::setup::{Directory, Setup, SetupError, Start};
-use crate::consensus::store::{EpochStore, MAX_GENERATIONS, open, put};
+use crate::consensus::store::{EpochStore, MAX_GENERATIONS, Unreadable, open, put};
 
 /// The pause before everything is built again after a store failed.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 /// Commits that are on their way between the machine's task and the consumer's.
 const HANDED_OVER: usize = 4;
+
+/// What the owner of new keys does once, before it starts a member for the first time: the store of `epoch` is entitled to
+/// sign. Who does so for keys that have signed in the epoch before, and lost what they signed, lets them sign twice.
+///
+/// # Errors
+/// [`StorageError`]: nothing was signed, so it can be done again.
+pub async fn prepare<E: Env>(env: &E, epoch: Epoch) -> Result<(), StorageError> {
+    // A store that is damaged already is one that has lost what it held.
+    let Some(store) = open(env, epoch, 0).await?.filter(|store| store.generation == 0) else {
+        return Ok(());
+    };
+    match store.restore().await {
+        Ok(restored) if is_unused(&restored) => {
+            let mut batch = Batch::default();
+            put(&mut batch, consensus::restore::marker(Round::ZERO));
+            store.store.write(batch, Durability::Synced).await
+        }
+        Ok(_) | Err(Unreadable::Damaged(_)) => Ok(()),
+        Err(Unreadable::Storage(error)) => Err(error),
+    }
+}
 
 /// How a member's part in an epoch ended.
 pub enum End<E: Env, S: Suite, C> {
@@ -429,7 +452,11 @@ impl<E: Env, S: Suite> Member<E, S> {
     }
 
     /// The machine that goes on from what the store holds, and where the consumer is.
-    async fn begin(&self, store: &EpochStore<E>, handled: Option<CommitRef>) -> Result<Beginning<S>, Stop> {
+    async fn begin(
+        &mut self,
+        store: &EpochStore<E>,
+        handled: Option<CommitRef>,
+    ) -> Result<Beginning<S>, Stop> {
         let mut restored = store.restore().await?;
         if self.setup.start == Start::Fresh && store.generation == 0 && is_unused(&restored) {
             let mut batch = Batch::default();
@@ -437,6 +464,10 @@ impl<E: Env, S: Suite> Member<E, S> {
             let marked = store.store.write(batch, self.setup.mode.barrier()).await;
             marked.map_err(Stop::Storage)?;
             restored.marker = Some(Round::ZERO);
+        }
+        if restored.marker.is_some() {
+            // From here on something may be signed: a store that is found empty later has been lost.
+            self.setup.start = Start::Resume;
         }
         let stored = restored.state.as_ref().map(|state| state.last.index);
         let stored = stored.unwrap_or(CommitIndex::ZERO);

@@ -1,20 +1,37 @@
 //! Who is Byzantine, who comes late and who never comes: drawn before the faults, and counted with them.
 
 use super::Planner;
-use crate::adversary::{Manner, Strategies};
+use crate::adversary::Manner;
+use crate::consensus;
 use crate::draw::Draw;
 use crate::plan::{Action, Step};
+use crate::recipe;
 use crate::scenario::Scenario;
 use crate::world::NodeIndex;
 
 impl Planner {
+    /// Says of both of each pair of twins what they are.
+    pub(in crate::swarm) fn twins(&mut self, scenario: &Scenario) {
+        let members = scenario.members();
+        for node in (0..self.nodes() - members).flat_map(|member| [member, members + member]) {
+            self.damaged.insert(node);
+            self.byzantine.insert(node);
+            let action = Action::Byzantine {
+                node,
+                strategy: consensus::TWIN.to_owned(),
+                with: Manner::default(),
+            };
+            self.steps.push(Step::new(0, action));
+        }
+    }
+
     /// Draws Byzantine nodes: some within the budget, or more than it allows if the run must fail.
     pub(in crate::swarm) fn byzantine(&mut self, scenario: &Scenario, draw: &mut Draw) {
         let most = match usize::try_from(scenario.byzantine_most) {
             Ok(0) | Err(_) => self.nodes(),
             Ok(most) => most.min(self.nodes()),
         };
-        let wanted = draw.within(1, most as u64);
+        let wanted = self.byzantine.len() as u64 + draw.within(1, most as u64);
         for node in self.in_any_order(draw) {
             let is_enough = if scenario.must_fail {
                 self.stake(&self.byzantine) > self.budget
@@ -24,7 +41,8 @@ impl Planner {
             if is_enough {
                 break;
             }
-            if !scenario.must_fail && !self.may_lose(node) {
+            let is_twin = self.byzantine.contains(&node);
+            if is_twin || (!scenario.must_fail && !self.may_lose(node)) {
                 continue;
             }
             self.damaged.insert(node);
@@ -108,10 +126,15 @@ impl Planner {
     }
 }
 
-/// One of those that the scenario names, or of all that need to know nothing.
+/// One of those that the scenario names, or of all that the load has.
 fn strategy(scenario: &Scenario, draw: &mut Draw) -> String {
     if scenario.strategies.is_empty() {
-        let known: Vec<&str> = Strategies::generic().iter().map(|(name, _)| name).collect();
+        let strategies = recipe::strategies(scenario.load);
+        let known: Vec<&str> = strategies
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| *name != consensus::TWIN)
+            .collect();
         (*draw.pick(&known)).to_owned()
     } else {
         draw.pick(&scenario.strategies).clone()
