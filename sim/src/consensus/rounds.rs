@@ -20,10 +20,8 @@ pub(super) struct EveryRound {
     own: Vec<u64>,
     /// The highest block of anybody, by epoch.
     top: BTreeMap<u64, u64>,
-    /// Who may leave out rounds before the next block.
+    /// Who has lost something, or may have, and may leave out rounds.
     excused: BTreeSet<NodeIndex>,
-    /// Who may do it always.
-    damaged: BTreeSet<NodeIndex>,
 }
 
 impl EveryRound {
@@ -33,7 +31,6 @@ impl EveryRound {
             own: vec![0; nodes],
             top: BTreeMap::new(),
             excused: BTreeSet::new(),
-            damaged: BTreeSet::new(),
         }
     }
 }
@@ -42,7 +39,7 @@ impl Oracle for EveryRound {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Damaged { node, .. } | Fact::Wiped { node, .. } | Fact::Byzantine { node, .. } => {
-                self.damaged.insert(*node);
+                self.excused.insert(*node);
             }
             Fact::Said { node, event, .. } if event.kind == "epoch_started" => {
                 (self.epochs[*node], self.own[*node]) = (event.a, event.b);
@@ -55,8 +52,7 @@ impl Oracle for EveryRound {
                     let last = std::mem::replace(&mut self.own[*node], round);
                     // A leader that high has moved the floor up to the rounds that were left out.
                     let is_below = round + GC_DEPTH <= *top + 1;
-                    let is_excused = self.excused.remove(node) || self.damaged.contains(node);
-                    if round > last + 1 && !is_below && !is_excused {
+                    if round > last + 1 && !is_below && !self.excused.contains(node) {
                         let what = format!("a block of round {round} follows one of round {last}");
                         return Err(violation(fact, Class::Safety, "every_round", what));
                     }
@@ -177,8 +173,7 @@ mod tests {
         assert!(leaps(9, &["1", "3"]));
         assert!(!leaps(3 + GC_DEPTH - 1, &["1", "3"]));
         assert!(leaps(3 + GC_DEPTH - 2, &["1", "3"]));
-        assert!(!leaps(9, &["1", "recovering", "7", "8"]));
-        assert!(leaps(9, &["1", "recovering", "7", "9"]));
+        assert!(!leaps(9, &["1", "recovering", "7", "restart 1", "7"]));
         assert!(!leaps(9, &["wiped", "1", "7", "9"]));
         // A crash took block 3 back, or block 3 was made and nobody said so.
         assert!(!leaps(9, &["1", "2", "3", "restart 2", "3"]));
