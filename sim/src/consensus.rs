@@ -3,6 +3,7 @@
 mod audit;
 mod byzantine;
 mod oracles;
+mod rounds;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,8 @@ impl Suite for SimSuite {
 const EPOCH: Epoch = Epoch::new(0);
 /// The pause before a member that has given up is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// Rounds below the latest committed leader that can still be ordered.
+const GC_DEPTH: u64 = 40;
 /// Payloads on their way to a member's machine.
 const ROOM: usize = 64;
 
@@ -224,7 +227,7 @@ fn rules(seed: Seed) -> Rules {
     // Few enough that runs of a minute have several schedules and beacons.
     rules.commits_per_schedule = 50;
     rules.beacon_stride = 8;
-    rules.gc_depth = 40;
+    rules.gc_depth = u32::try_from(GC_DEPTH).expect("few rounds");
     rules
 }
 

@@ -163,11 +163,15 @@ impl Recipe {
             .is_some_and(|perturbation| perturbation.hasher_key.is_some());
         options.perturb = self.perturb.filter(|_| keys_are_others);
         let scenario = &self.scenario.drawn(seed);
+        #[cfg(feature = "planted")]
+        if let Some(bug) = scenario.bug {
+            ::consensus::planted::plant(bug);
+        }
         let (nodes, blobs, oracles) = match scenario.load {
             Load::Consensus => (
                 consensus::build(seed, scenario),
                 Vec::new(),
-                consensus::oracles(scenario.nodes),
+                consensus::oracles(scenario, &self.plan(seed)),
             ),
             Load::Rounds => {
                 let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);

@@ -111,6 +111,10 @@ pub struct Scenario {
     /// Whether an oracle has to object. Then every seed has Byzantine nodes, beyond the budget.
     #[serde(skip_serializing_if = "is_false")]
     pub must_fail: bool,
+    /// The bug that every node has.
+    #[cfg(feature = "planted")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bug: Option<::consensus::planted::Bug>,
     /// Virtual processor time.
     pub costs: Costs,
 }
@@ -139,6 +143,8 @@ impl Default for Scenario {
             late: 0,
             absent: 0,
             must_fail: false,
+            #[cfg(feature = "planted")]
+            bug: None,
             costs: Costs::default(),
         }
     }
@@ -210,10 +216,12 @@ const MAX_FAULTS: u64 = 100_000;
 const MAX_COST_NS: u64 = 1_000_000_000_000;
 
 /// The scenarios that need no file: name, text.
-pub const BUILT_IN: [(&str, &str); 4] = [
+pub const BUILT_IN: [(&str, &str); 6] = [
     ("swarm", include_str!("../../config/sim/swarm.toml")),
     ("brief", include_str!("../../config/sim/brief.toml")),
     ("calm", include_str!("../../config/sim/calm.toml")),
+    ("absent", include_str!("../../config/sim/absent.toml")),
+    ("equivocators", include_str!("../../config/sim/equivocators.toml")),
     ("wan", include_str!("../../config/sim/wan.toml")),
 ];
 
@@ -412,6 +420,16 @@ mod tests {
             assert_eq!(scenario.name, name);
             assert_eq!(Scenario::parse(name, &scenario.to_text()), Ok(scenario));
         }
+    }
+
+    #[cfg(not(feature = "planted"))]
+    #[test]
+    fn a_build_without_planted_bugs_takes_none() {
+        let refused = Scenario::parse("x", "bug = \"amnesia\"");
+        assert!(
+            matches!(refused, Err(ScenarioError::Syntax { .. })),
+            "{refused:?}"
+        );
     }
 
     #[test]

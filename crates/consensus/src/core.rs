@@ -208,12 +208,19 @@ impl<S: Suite> Core<S> {
                 return Err(RestoreError::Damaged("the last commit is another"));
             }
             self.chain.extend(last, digest, &self.rules);
-            self.chain.floor = state.floor;
+            self.chain.floor = if planted!(FloorLost) {
+                Round::ZERO
+            } else {
+                state.floor
+            };
             self.chain.beacon = state.beacon;
             self.scores = Scores {
                 scores: state.scores.clone(),
                 commits: state.scored,
             };
+            if planted!(ReputationLost) {
+                self.scores = Scores::new(self.members.size());
+            }
             self.led = crate::linearizer::led(&restored.commits, state.floor);
             let recent = restored
                 .commits

@@ -162,7 +162,7 @@ impl<S: Suite> Fetcher<S> {
     pub fn answered(&mut self, id: u64, now: Mono, pause: Duration) -> Option<AuthorityIndex> {
         let Question { to, wants } = self.questions.remove(&id)?;
         self.lines[slot(to)].asked -= 1;
-        let next = self.after(to);
+        let next = if planted!(AskedOnce) { to } else { self.after(to) };
         for want in wants {
             let Some(search) = self
                 .searches

@@ -148,6 +148,9 @@ impl<S: Suite> Held<S> {
             Want::Slot(at) => at.round <= floor,
         };
         let moot: Vec<Want> = self.wanted.keys().filter(is_below).copied().collect();
+        if planted!(NeverFreed) {
+            return Vec::new();
+        }
         let mut ready = BTreeSet::new();
         for want in moot {
             for waiting in self.wanted.remove(&want).unwrap_or_default() {

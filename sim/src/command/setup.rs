@@ -145,6 +145,10 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
     if let Some((percent, most)) = what.byz {
         (scenario.byzantine_percent, scenario.byzantine_most) = (percent, most);
     }
+    #[cfg(feature = "planted")]
+    {
+        scenario.bug = what.bug.or(scenario.bug);
+    }
     scenario.check().map_err(refused)?;
     Ok(scenario)
 }
@@ -212,6 +216,11 @@ pub fn repro(what: &WhatArguments, seed: Seed, nodes: Option<usize>, plan: Optio
             }
         }
     }
+    #[cfg(feature = "planted")]
+    if let Some(bug) = what.bug {
+        words[0] = words[0].replacen("sim", "sim --planted", 1);
+        words.push(format!("--bug {}", bug.name()));
+    }
     words.join(" ")
 }
 
@@ -274,6 +283,8 @@ mod tests {
             ],
             byz: Some((30, 1)),
             plan: None,
+            #[cfg(feature = "planted")]
+            bug: None,
         };
         let line = "cargo xtask sim --seed 7 --scenario 'my scenario'\\''s.toml' --nodes 5 --faults none,-clock \
              --byz 30,1";

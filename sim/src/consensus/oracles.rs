@@ -3,24 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::rounds::{EveryRound, SteadyPace};
 use crate::budget::Zone;
 use crate::oracle::{Class, Fact, Oracle, Violation};
-use crate::scenario::HEAL_LIMIT;
+use crate::plan::{Action, Plan};
+use crate::scenario::{HEAL_LIMIT, NetPreset, Scenario};
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 
 /// The oracles of the load.
-pub fn oracles(nodes: usize) -> Vec<Box<dyn Oracle>> {
-    vec![
+pub fn oracles(scenario: &Scenario, plan: &Plan) -> Vec<Box<dyn Oracle>> {
+    let nodes = scenario.nodes;
+    let mut oracles: Vec<Box<dyn Oracle>> = vec![
         Box::new(OneChain::default()),
         Box::new(OneBlockPerSlot::default()),
         Box::new(EachCommitOnce::new(nodes)),
         Box::new(Order),
         Box::new(Progress::new(nodes)),
-    ]
+        Box::new(EveryRound::new(nodes)),
+    ];
+    let is_nothing = |action: &Action| matches!(action, Action::Absent { .. } | Action::HealAll);
+    if scenario.net == NetPreset::Lan && plan.steps.iter().all(|step| is_nothing(&step.action)) {
+        let half = VirtualTime::from_nanos(scenario.until().as_nanos() / 2);
+        oracles.push(Box::new(SteadyPace::new(scenario.pause(), half)));
+    }
+    oracles
 }
 
-fn violation(fact: &Fact<'_>, class: Class, oracle: &'static str, what: String) -> Violation {
+pub(super) fn violation(fact: &Fact<'_>, class: Class, oracle: &'static str, what: String) -> Violation {
     let Fact::Said { node, at, seq, .. } = fact else {
         unreachable!("an oracle objects to what a node says");
     };

@@ -51,7 +51,8 @@ impl<S: Suite> Core<S> {
         );
         self.led.push(*leader, floor);
         self.recent.push_back((self.chain.last, leader.round));
-        let has_new_leaders = self.scores.commits >= self.rules.commits_per_schedule;
+        let has_new_leaders =
+            self.scores.commits >= self.rules.commits_per_schedule && !planted!(FixedLeaders);
         if has_new_leaders {
             let swaps = self.scores.swaps(&self.members, self.rules.swapped_power);
             self.schedule.replace(swaps);
@@ -69,7 +70,7 @@ impl<S: Suite> Core<S> {
         if self.last.is_none_or(|last| dag.commit.index <= last) {
             self.actions.push(Action::Deliver(dag));
         }
-        if has_new_leaders {
+        if has_new_leaders && !planted!(NotRecounted) {
             self.committer.begin(leader.round, &self.dag, &mut self.schedule);
         }
         let floor = self.chain.floor;

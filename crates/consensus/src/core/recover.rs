@@ -97,8 +97,9 @@ impl<S: Suite> Core<S> {
                 self.fetcher.search(Want::Name(*yours), from, now.mono);
             }
         }
-        if is_quorum(self.members.weight(&recovery.heard)) {
-            let floor = Round::new(recovery.round.get().saturating_add(2)).max(self.own.floor);
+        if is_quorum(self.members.weight(&recovery.heard)) || planted!(RecoveryByOne) {
+            let above = if planted!(RecoveryTooLow) { 0 } else { 2 };
+            let floor = Round::new(recovery.round.get().saturating_add(above)).max(self.own.floor);
             self.recovery = None;
             self.own.floor = floor;
             self.actions.push(Action::Store(marker(floor)));

@@ -445,10 +445,11 @@ impl<E: Env, S: Suite> Member<E, S> {
     }
 
     fn give_up_if_damaged(&mut self, store: &EpochStore<E>, stop: &Stop) {
-        if matches!(
+        let is_damaged = matches!(
             stop,
             Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. })
-        ) {
+        );
+        if is_damaged && !consensus::planted!(DamagedStoreKept) {
             self.generation = store.generation + 1;
             self.setup.port.metrics.stores_abandoned.one();
             let epoch = self.setup.rules.epoch.get();
@@ -463,7 +464,8 @@ impl<E: Env, S: Suite> Member<E, S> {
         handled: Option<CommitRef>,
     ) -> Result<Beginning<S>, Stop> {
         let mut restored = store.restore().await?;
-        if self.setup.start == Start::Fresh && store.generation == 0 && is_unused(&restored) {
+        let is_fresh = self.setup.start == Start::Fresh && store.generation == 0;
+        if (is_fresh || consensus::planted!(Amnesia)) && is_unused(&restored) {
             let mut batch = Batch::default();
             put(&mut batch, consensus::restore::marker(Round::ZERO));
             let marked = store.store.write(batch, self.setup.mode.barrier()).await;
