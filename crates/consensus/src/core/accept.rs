@@ -201,8 +201,9 @@ impl<S: Suite> Core<S> {
             .filter_map(|(_, vertex)| of_author(vertex))
             .collect();
         for name in names {
-            if let Some(frame) = self.dag.frame(&name) {
-                self.store(&name, frame);
+            if let Some(value) = self.dag.frame(&name) {
+                let (table, key) = (Table::Blocks, block_key(&name));
+                self.actions.push(Action::Rewrite(Record { table, key, value }));
             }
         }
     }
