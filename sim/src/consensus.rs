@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use consensus::block::beacon_message;
+use consensus::linearizer::next_beacon;
 use consensus::{Member, Members, Pace, Rules, Suite};
 use crypto::{Digest, Scheme};
 use env::{Clock, Env, PeerAddress, Scope, Spawner};
@@ -126,7 +128,13 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
         payload: scenario.payload,
         gap: scenario.pause(),
     });
-    let audit = Audit::new();
+    let rules = network.rules.clone();
+    let next_beacon = move |before: &Digest, author: AuthorityIndex, round| {
+        let secret = <S::Beacon as Scheme>::secret(&identity(seed, usize::from(author.get()), 2));
+        let message = beacon_message(rules.chain, rules.epoch, round);
+        next_beacon(before, <S::Beacon as Scheme>::sign(&secret, &message).as_ref())
+    };
+    let audit = Audit::new(&network.rules, Arc::new(next_beacon));
     let specs = (0..nodes).map(|node| {
         let (network, audit, secrets) = (network.clone(), audit.clone(), secrets(node));
         // Whoever sets a node up knows that its keys are new; whoever starts it again does not.

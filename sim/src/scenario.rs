@@ -66,6 +66,9 @@ pub struct Scenario {
     pub load: Load,
     /// Nodes: at least 1.
     pub nodes: usize,
+    /// With more than `nodes`, each seed draws how many nodes there are: from `nodes` to this many.
+    #[serde(skip_serializing_if = "is_none")]
+    pub nodes_most: usize,
     /// Virtual milliseconds in which faults happen.
     pub fault_ms: u64,
     /// Virtual milliseconds after the heal in which the network has to make progress.
@@ -122,6 +125,7 @@ impl Default for Scenario {
             name: "swarm".to_owned(),
             load: Load::default(),
             nodes: 4,
+            nodes_most: 0,
             fault_ms: 30_000,
             heal_ms: 35_000,
             net: NetPreset::Drawn,
@@ -255,6 +259,7 @@ impl Scenario {
         let heal_limit_ms = u64::try_from(HEAL_LIMIT.as_millis()).expect("seconds are few milliseconds");
         let ranges = [
             ("nodes", self.nodes as u64, 1, 256),
+            ("nodes_most", self.nodes_most as u64, 0, 256),
             ("fault_ms", self.fault_ms, 0, 30 * 86_400_000),
             // In a shorter time no progress would have to be seen.
             ("heal_ms", self.heal_ms, heal_limit_ms, 30 * 86_400_000),
@@ -320,6 +325,19 @@ impl Scenario {
         let mut stakes = self.stakes.of(seed, self.members());
         stakes.resize(self.nodes, 0);
         stakes
+    }
+
+    /// The scenario that `seed` makes of it: one whose number of nodes is drawn.
+    #[must_use]
+    pub fn drawn(&self, seed: Seed) -> Self {
+        let mut drawn = self.clone();
+        if self.nodes_most > self.nodes {
+            let mut draw = seed.draw(Domain::Plan, 10, 0, 0);
+            let nodes = draw.within(self.nodes as u64, self.nodes_most as u64);
+            drawn.nodes = usize::try_from(nodes).expect("a scenario has few nodes");
+        }
+        drawn.nodes_most = 0;
+        drawn
     }
 
     /// The plan of `seed`.

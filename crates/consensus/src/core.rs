@@ -70,8 +70,8 @@ pub struct Core<S: Suite> {
     chain: Chain,
     scores: Scores,
     led: Led,
-    /// Commits whose leaders lie above the floor: index and leader's round.
-    recent: VecDeque<(CommitIndex, Round)>,
+    /// Commits whose leaders lie above the floor, ascending, and their leaders' rounds.
+    recent: VecDeque<(CommitRef, Round)>,
 
     held: Held<S>,
     fetcher: Fetcher<S>,
@@ -98,6 +98,8 @@ pub struct Core<S: Suite> {
 
     catch_up: CatchUp,
     recovery: Option<Recovery>,
+    /// When the last commit was made, or asked for.
+    progress_at: Mono,
     /// The last commit of the epoch, once it is known.
     last: Option<CommitIndex>,
     is_closed: bool,
@@ -174,6 +176,7 @@ impl<S: Suite> Core<S> {
             queue_bytes: 0,
             round_at: now.mono,
             is_ready: false,
+            progress_at: now.mono,
             catch_up: CatchUp::new(signer.index),
             recovery: restored.marker.is_none().then(Recovery::new),
             last: None,
@@ -220,7 +223,7 @@ impl<S: Suite> Core<S> {
             let recent = restored
                 .commits
                 .iter()
-                .map(|commit| (commit.index, commit.leader.round));
+                .map(|commit| (commit.reference(), commit.leader.round));
             self.recent = recent.filter(|(_, round)| *round > state.floor).collect();
             self.committer = Committer::new(self.members.clone(), last.leader.round, 0);
             self.certified = CommitIndex::ZERO;
@@ -271,10 +274,10 @@ impl<S: Suite> Core<S> {
                 if self.dag.names(name.slot()).len() > 0 {
                     self.equivocators.insert(name.author);
                 }
-                if name == self.own.latest {
-                    self.own.timestamp = block.timestamp();
-                }
                 if name.author == self.signer.index {
+                    // A crash may have come between the block and the note that it is the latest.
+                    self.own.latest = self.own.latest.max(name);
+                    self.own.timestamp = self.own.timestamp.max(block.timestamp());
                     self.link(&parents, &block);
                 }
                 self.enter(block, &parents);
@@ -399,14 +402,19 @@ impl<S: Suite> Core<S> {
 
     fn close(&mut self) {
         let Some(last) = self.last else { return };
-        if !self.is_closed
-            && self.certified >= last
-            && self.own.voted >= last
-            && self.own.undurable.is_empty()
-        {
+        // Who cannot make a block in the rounds that there are is not waited for by anybody.
+        let reached = self.dag.quorum_round().get().saturating_add(1);
+        let is_mute = self.recovery.is_some() || self.own.floor.get() > reached;
+        let has_voted = is_mute || self.own.voted >= last && self.own.undurable.is_empty();
+        if !self.is_closed && self.certified >= last && has_voted {
             self.is_closed = true;
             self.actions.push(Action::Closed);
         }
+    }
+
+    /// Whether a block is one that others may hear of: an own one is not before it is durable.
+    fn is_told(&self, name: &BlockRef) -> bool {
+        !self.own.undurable.contains(name)
     }
 
     /// When [`Event::Tick`] is due at the latest.
@@ -432,12 +440,16 @@ impl<S: Suite> Core<S> {
 
     /// A block in memory, its parents in full.
     pub fn frame(&self, block: &BlockRef) -> Option<Bytes> {
-        self.dag.frame(block)
+        if self.is_told(block) {
+            self.dag.frame(block)
+        } else {
+            None
+        }
     }
 
-    /// The names of the blocks in a slot, as far as they are in memory.
+    /// The names of the blocks in a slot, as far as they are in memory and others may hear of them.
     pub fn names(&self, slot: types::Slot) -> Vec<BlockRef> {
-        self.dag.names(slot).collect()
+        self.dag.names(slot).filter(|name| self.is_told(name)).collect()
     }
 
     /// What this member can tell one that has lost its store. `None` while it cannot vouch for what it has signed itself.

@@ -89,7 +89,11 @@ fn draw_seed() -> Result<u64> {
 
 /// What runs are made from, as the arguments say it.
 pub fn recipe(what: &WhatArguments, build: Build) -> Result<Recipe> {
-    let scenario = scenario(what)?;
+    let mut scenario = scenario(what)?;
+    if what.plan.is_some() {
+        // A plan names nodes: it is one for so many of them.
+        scenario.nodes_most = 0;
+    }
     let plan = match &what.plan {
         None => None,
         Some(path) => {
@@ -119,7 +123,7 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
         Scenario::built_in(name).map_err(refused)?
     };
     if let Some(nodes) = what.nodes {
-        scenario.nodes = nodes;
+        (scenario.nodes, scenario.nodes_most) = (nodes, 0);
     }
     if !what.faults.is_empty() {
         scenario.faults = FamilyChange::apply(&what.faults, &scenario.faults).map_err(Refusal)?;

@@ -3,18 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus::SubDag;
+use consensus::{Rules, SubDag};
+use crypto::Digest;
 use env::{Durability, StorageError};
 use node::consensus::{Consumer, Flow, Log};
 use types::{AuthorityIndex, BlockRef, CommitRef, Epoch, Round, UnixMillis};
 
 use crate::handle::SimEnv;
 
-/// What the members of one network have been given, all together.
-#[derive(Clone, Default)]
-pub struct Audit(Arc<Mutex<Order>>);
+/// The beacon that follows one, by the share of a member in a round.
+pub type NextBeacon = Arc<dyn Fn(&Digest, AuthorityIndex, Round) -> Digest + Send + Sync>;
 
-#[derive(Default)]
+/// What the members of one network have been given, all together.
+#[derive(Clone)]
+pub struct Audit {
+    order: Arc<Mutex<Order>>,
+    /// How many rounds lie between two that have a beacon.
+    stride: u32,
+    next_beacon: NextBeacon,
+}
+
 struct Order {
     /// The end of the longest chain.
     index: u64,
@@ -23,17 +31,30 @@ struct Order {
     blocks: BTreeSet<BlockRef>,
     /// Payloads of the longest chain, by author.
     payloads: BTreeMap<AuthorityIndex, u64>,
+    beacon: Digest,
 }
 
 impl Audit {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing yet, under these rules.
+    pub fn new(rules: &Rules, next_beacon: NextBeacon) -> Self {
+        let order = Order {
+            index: 0,
+            leader: None,
+            timestamp: rules.start,
+            blocks: BTreeSet::new(),
+            payloads: BTreeMap::new(),
+            beacon: rules.beacon,
+        };
+        Self {
+            order: Arc::new(Mutex::new(order)),
+            stride: rules.beacon_stride,
+            next_beacon,
+        }
     }
 
     /// What is wrong with a commit, if it is the longest chain's next.
     fn take(&self, dag: &SubDag) -> Option<Wrong> {
-        let mut order = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let commit = &dag.commit;
         if commit.index.get() != order.index + 1 {
             return None;
@@ -48,6 +69,12 @@ impl Audit {
             return Some(Wrong::Timestamp);
         }
         order.timestamp = commit.timestamp;
+        let has_beacon = leader.0.get().is_multiple_of(self.stride);
+        let beacon = has_beacon.then(|| (self.next_beacon)(&order.beacon, leader.1, leader.0));
+        if commit.beacon != beacon {
+            return Some(Wrong::Beacon);
+        }
+        order.beacon = beacon.unwrap_or(order.beacon);
         if !commit.blocks.is_sorted() || commit.blocks.last().is_none_or(|last| last.round != leader.0) {
             return Some(Wrong::Order);
         }
@@ -72,6 +99,8 @@ enum Wrong {
     Order,
     /// It holds a block that an earlier one holds.
     Twice,
+    /// Its beacon is not what the one before and its leader's share make: the leader has had a choice.
+    Beacon,
 }
 
 /// The consumer of one member.
@@ -111,6 +140,11 @@ impl Consumer for Auditor {
             commit.commit.timestamp.get(),
             commit.digest.get().as_bytes()
         );
+        if let Some(beacon) = commit.commit.beacon {
+            let leader = commit.commit.leader;
+            let (round, author) = (u64::from(leader.round.get()), u64::from(leader.author.get()));
+            env::event!(self.env, "beacon", round, author, beacon.as_bytes());
+        }
         if let Some(wrong) = self.audit.take(&commit) {
             env::event!(self.env, "order_broken", index, wrong as u64);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::rounds::{EveryRound, SteadyPace};
+use crate::budget::Zone;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::plan::{Action, Plan};
 use crate::scenario::{HEAL_LIMIT, NetPreset, Scenario};
@@ -76,11 +77,12 @@ impl Oracle for OneChain {
 }
 
 /// No honest member makes two blocks for one slot, in whatever incarnations, unless its disk lost what it had promised to
-/// keep and did not say so.
+/// keep and did not say so. What a member signed while it was Byzantine comes up for ever.
 #[derive(Default)]
 struct OneBlockPerSlot {
     blocks: BTreeMap<(u64, u64), [u8; 32]>,
-    excused: BTreeSet<NodeIndex>,
+    forgetful: BTreeSet<NodeIndex>,
+    byzantine: BTreeSet<NodeIndex>,
 }
 
 impl Oracle for OneBlockPerSlot {
@@ -89,9 +91,9 @@ impl Oracle for OneBlockPerSlot {
             Fact::Damaged {
                 node,
                 unnoticed: true,
-            }
-            | Fact::Byzantine { node, .. } => _ = self.excused.insert(*node),
-            Fact::Spared { node } => _ = self.excused.remove(node),
+            } => _ = self.forgetful.insert(*node),
+            Fact::Byzantine { node, .. } => _ = self.byzantine.insert(*node),
+            Fact::Spared { node } => _ = self.forgetful.remove(node),
             // What a member accepts of its own is not said before it is made: a crash may take it back.
             Fact::Said { node, event, .. }
                 if event.kind == "block_made"
@@ -99,7 +101,8 @@ impl Oracle for OneBlockPerSlot {
             {
                 let digest = *event.digest.expect("a block's event carries its digest");
                 let known = *self.blocks.entry((event.a, event.b)).or_insert(digest);
-                let is_excused = self.excused.iter().any(|node| *node as u64 == event.b);
+                let mut excused = self.forgetful.iter().chain(&self.byzantine);
+                let is_excused = excused.any(|node| *node as u64 == event.b);
                 if known != digest && !is_excused {
                     let what = format!("two blocks of author {} in round {}", event.b, event.a);
                     return Err(violation(fact, Class::Safety, "one_block_per_slot", what));
@@ -162,6 +165,7 @@ impl Oracle for Order {
                     "its timestamp is below the one before",
                     "its blocks are out of order",
                     "it holds a block that an earlier one holds",
+                    "its beacon is not the one that its leader's share makes",
                 ];
                 let what = usize::try_from(event.b)
                     .ok()
@@ -185,6 +189,8 @@ struct Progress {
     byzantine: BTreeSet<NodeIndex>,
     absent: BTreeSet<NodeIndex>,
     healed: Option<Healed>,
+    /// Whether the plan leaves enough stake for progress.
+    is_owed: bool,
 }
 
 /// What has to follow the last heal.
@@ -205,6 +211,7 @@ impl Progress {
             byzantine: BTreeSet::new(),
             absent: BTreeSet::new(),
             healed: None,
+            is_owed: true,
         }
     }
 }
@@ -212,6 +219,7 @@ impl Progress {
 impl Oracle for Progress {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
+            Fact::Owed { zone } => self.is_owed = *zone == Zone::SafetyAndLiveness,
             Fact::Byzantine { node, .. } => _ = self.byzantine.insert(*node),
             Fact::Honest { node, .. } => _ = self.byzantine.remove(node),
             Fact::Absent { node, .. } => _ = self.absent.insert(*node),
@@ -240,7 +248,7 @@ impl Oracle for Progress {
     }
 
     fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
-        let Some(healed) = &self.healed else {
+        let Some(healed) = self.healed.as_ref().filter(|_| self.is_owed) else {
             return Ok(());
         };
         let took = |reached: VirtualTime| Duration::from_nanos(reached.since(healed.at));
