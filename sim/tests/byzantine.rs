@@ -16,7 +16,7 @@ use sim::time::VirtualTime;
 use sim::trace::{Header, Options};
 
 fn run(scenario: &Scenario, seed: Seed, plan: Plan, more: Vec<Box<dyn Oracle>>) -> Outcome {
-    let mut oracles = consensus::oracles(scenario.nodes);
+    let mut oracles = consensus::oracles(scenario, &plan);
     oracles.extend(more);
     let simulation = Simulation {
         seed,
@@ -100,7 +100,6 @@ fn one_byzantine_member_of_four_stops_nobody_and_who_breaks_a_rule_is_found_out(
         ("equivocate_one", "equivocation"),
         ("collude", "equivocation"),
         ("false_share", "bad_block"),
-        ("far_round", "peer_blamed"),
         ("foreign", "bad_block"),
         ("mutate", "bad_block"),
         ("mutate_each", "bad_block"),

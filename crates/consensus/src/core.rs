@@ -79,6 +79,8 @@ pub struct Core<S: Suite> {
     early: BTreeMap<BlockRef, (Mono, AuthorityIndex, Verified<SignedBlock<S>>)>,
     /// Authors of whom two blocks for one slot are known.
     equivocators: AuthoritySet,
+    /// Those of them of whom it was shown.
+    accused: AuthoritySet,
 
     /// Each author's latest vote in the graph, and the block that it stands in.
     votes: Vec<Option<(CommitRef, BlockRef)>>,
@@ -147,7 +149,7 @@ impl<S: Suite> Core<S> {
         let state = restored.state.as_ref();
         let floor = state.map_or(Round::ZERO, |state| state.floor);
         let swaps = state.map_or_else(Swaps::default, |state| state.swaps());
-        let held_bytes = (pace.held_bytes / size).max(2 * rules.max_block_bytes as usize);
+        let held_bytes = (pace.held_bytes / size).max(4 * rules.max_block_bytes as usize);
         let mut core = Self {
             dag: Dag::new(&rules, members.clone(), floor),
             schedule: Schedule::new(&rules, members.clone(), swaps),
@@ -160,6 +162,7 @@ impl<S: Suite> Core<S> {
             fetcher: Fetcher::new(members.clone(), signer.index),
             early: BTreeMap::new(),
             equivocators: AuthoritySet::EMPTY,
+            accused: AuthoritySet::EMPTY,
             votes: vec![None; size],
             heard: vec![CommitIndex::ZERO; size],
             certified: CommitIndex::ZERO,
@@ -205,7 +208,6 @@ impl<S: Suite> Core<S> {
                 return Err(RestoreError::Damaged("the last commit is another"));
             }
             self.chain.extend(last, digest, &self.rules);
-            // A later commit may have a lower leader: the floor is the highest so far.
             self.chain.floor = if planted!(FloorLost) {
                 Round::ZERO
             } else {
@@ -272,7 +274,7 @@ impl<S: Suite> Core<S> {
         match self.dag.resolve(&block) {
             Resolved::Parents(parents) => {
                 if self.dag.names(name.slot()).len() > 0 {
-                    self.equivocators.insert(name.author);
+                    self.accuse(&block, &parents);
                 }
                 if name.author == self.signer.index {
                     // A crash may have come between the block and the note that it is the latest.
@@ -450,6 +452,11 @@ impl<S: Suite> Core<S> {
     /// The names of the blocks in a slot, as far as they are in memory and others may hear of them.
     pub fn names(&self, slot: types::Slot) -> Vec<BlockRef> {
         self.dag.names(slot).filter(|name| self.is_told(name)).collect()
+    }
+
+    /// Whether what is in a slot may be told: nothing of an own block may be before it is durable.
+    pub fn is_told_at(&self, slot: types::Slot) -> bool {
+        self.own.undurable.iter().all(|own| own.slot() != slot)
     }
 
     /// What this member can tell one that has lost its store. `None` while it cannot vouch for what it has signed itself.

@@ -88,7 +88,7 @@ pub struct Pace {
     pub horizon: u32,
     /// Blocks of one author that are held while their parents are missing.
     pub held_blocks: usize,
-    /// Bytes of all held blocks; each author has an equal share of them, and room for one block at least.
+    /// Bytes of all held blocks; each author has an equal share of them, and room for a few blocks at least.
     pub held_bytes: usize,
     /// Commits behind the committee's before commits are fetched instead of blocks.
     pub commit_lag: u64,

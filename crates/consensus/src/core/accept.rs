@@ -201,8 +201,9 @@ impl<S: Suite> Core<S> {
             .filter_map(|(_, vertex)| of_author(vertex))
             .collect();
         for name in names {
-            if let Some(frame) = self.dag.frame(&name) {
-                self.store(&name, frame);
+            if let Some(value) = self.dag.frame(&name) {
+                let (table, key) = (Table::Blocks, block_key(&name));
+                self.actions.push(Action::Rewrite(Record { table, key, value }));
             }
         }
     }
@@ -234,18 +235,21 @@ impl<S: Suite> Core<S> {
     }
 
     /// Two blocks of one slot: shown once for each author.
-    fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
+    pub(super) fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
         let name = block.reference();
-        if !self.equivocators.insert(name.author) {
+        if self.equivocators.insert(name.author) {
+            self.blame(name.author, Fault::Equivocated);
+        }
+        if self.accused.contains(name.author) {
             return;
         }
-        self.blame(name.author, Fault::Equivocated);
         let first = self
             .dag
             .names(name.slot())
             .find_map(|first| self.dag.header(&first));
         let second = block.signed_header(parents);
         if let Some(Ok(proof)) = first.map(|first| Equivocation::new(first, second)) {
+            self.accused.insert(name.author);
             self.actions.push(Action::Accuse(Box::new(proof)));
         }
     }

@@ -54,7 +54,7 @@ impl CatchUp {
 impl<S: Suite> Core<S> {
     /// Whether the committee is far ahead: an honest member at least votes for commits that are. No commit is made that a
     /// quorum has not proven.
-    fn is_behind(&self) -> bool {
+    pub(super) fn is_behind(&self) -> bool {
         let own = self.chain.last.index.get();
         let far = own.saturating_add(self.pace.commit_lag);
         if self.heard.iter().all(|index| index.get() <= far) {

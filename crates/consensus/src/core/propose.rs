@@ -71,7 +71,8 @@ impl<S: Suite> Core<S> {
             return None;
         }
         if next < reached {
-            return Some((next, None));
+            // Rounds that the others have committed long ago are no use to anybody.
+            return (!self.is_behind()).then_some((next, None));
         }
         let is_idle = self.queue.is_empty() && self.dag.unordered() == 0 && self.last.is_none();
         let pause = if is_idle {

@@ -373,6 +373,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                         self.write(Durability::Buffered, None);
                     }
                 }
+                Action::Rewrite(record) => put(&mut self.batch, record),
                 Action::Publish { block, frame } => {
                     let compute = self.env.compute();
                     compute.charge(Cost::new(CostKind::HashByte, frame.len() as u64));

@@ -355,7 +355,12 @@ impl<E: Env, S: Suite> Member<E, S> {
             Stop::Split { own, proven } => return Err(Failure::Split { own, proven }),
             Stop::Network(error) => return Err(Failure::Network(error)),
             Stop::Panicked(message) => return Err(Failure::Consumer { message }),
-            Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. }) => 1,
+            Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. }) => {
+                // From here on the damaged store is void, whatever can be read of it after a crash. Where this fails it is
+                // tried again with the next start, and nothing is signed before.
+                drop(open(&self.env, self.setup.rules.epoch, self.generation).await);
+                1
+            }
             Stop::Storage(StorageError::Full { .. }) => 2,
             Stop::Storage(_) => 3,
             Stop::Consumer(_) => 4,
