@@ -39,8 +39,6 @@ impl Suite for SimSuite {
 const EPOCH: Epoch = Epoch::new(0);
 /// The pause before a member that has given up is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// Rounds below the latest committed leader that can still be ordered.
-const GC_DEPTH: u64 = 40;
 /// Payloads on their way to a member's machine.
 const ROOM: usize = 64;
 
@@ -119,7 +117,7 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
         beacon: identity(seed, member_of(node, size), 2),
     };
     let network = Arc::new(Network {
-        rules: rules(seed),
+        rules: rules(seed, scenario),
         pace: pace(scenario),
         members: Arc::new(members),
         addresses: (0..nodes)
@@ -220,14 +218,22 @@ const fn failure_code(failure: &node::consensus::Failure) -> u64 {
     }
 }
 
-fn rules(seed: Seed) -> Rules {
+/// Rounds below the latest committed leader that can still be ordered.
+const fn gc_depth(scenario: &Scenario) -> u64 {
+    match scenario.gc_depth {
+        0 => 40,
+        depth => depth,
+    }
+}
+
+fn rules(seed: Seed, scenario: &Scenario) -> Rules {
     let chain = ChainId::new(Digest::of(&identity(seed, 0, 3)));
     let mut rules = Rules::new(chain, EPOCH, UnixMillis::new(0));
     rules.seed = identity(seed, 0, 4);
     // Few enough that runs of a minute have several schedules and beacons.
     rules.commits_per_schedule = 50;
     rules.beacon_stride = 8;
-    rules.gc_depth = u32::try_from(GC_DEPTH).expect("few rounds");
+    rules.gc_depth = u32::try_from(gc_depth(scenario)).expect("a scenario's floor is few rounds below");
     rules
 }
 

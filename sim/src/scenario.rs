@@ -108,6 +108,9 @@ pub struct Scenario {
     /// Nodes that never run, within the budget.
     #[serde(skip_serializing_if = "is_zero")]
     pub absent: u64,
+    /// Rounds below the latest committed leader that can still be ordered; 0 is 40.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gc_depth: u64,
     /// Whether an oracle has to object. Then every seed has Byzantine nodes, beyond the budget.
     #[serde(skip_serializing_if = "is_false")]
     pub must_fail: bool,
@@ -142,6 +145,7 @@ impl Default for Scenario {
             strategies: Vec::new(),
             late: 0,
             absent: 0,
+            gc_depth: 0,
             must_fail: false,
             #[cfg(feature = "planted")]
             bug: None,
@@ -216,12 +220,13 @@ const MAX_FAULTS: u64 = 100_000;
 const MAX_COST_NS: u64 = 1_000_000_000_000;
 
 /// The scenarios that need no file: name, text.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     ("swarm", include_str!("../../config/sim/swarm.toml")),
     ("brief", include_str!("../../config/sim/brief.toml")),
     ("calm", include_str!("../../config/sim/calm.toml")),
     ("absent", include_str!("../../config/sim/absent.toml")),
     ("equivocators", include_str!("../../config/sim/equivocators.toml")),
+    ("shallow", include_str!("../../config/sim/shallow.toml")),
     ("wan", include_str!("../../config/sim/wan.toml")),
 ];
 
@@ -273,6 +278,7 @@ impl Scenario {
             // As these: a plan is drawn within the budget.
             ("byzantine_most", self.byzantine_most, 0, 256),
             ("absent", self.absent, 0, 256),
+            ("gc_depth", self.gc_depth, 0, 1_000),
             // Who comes late has to come while there are faults.
             ("late", self.late, 0, if self.fault_ms > 1 { 256 } else { 0 }),
             ("costs.cores", u64::from(self.costs.cores), 1, 1_024),

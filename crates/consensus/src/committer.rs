@@ -23,7 +23,7 @@ use std::sync::Arc;
 use types::{AuthorityIndex, BlockRef, Round, Slot};
 
 use crate::dag::{Dag, Place, Places, Vertex};
-use crate::members::{Members, Suite, is_quorum, is_validity};
+use crate::members::{Members, Suite, is_quorum};
 use crate::schedule::Schedule;
 
 /// Rounds from a leader to its certificates, both counted.
@@ -89,7 +89,7 @@ impl Tally {
         match certified.map(|candidate| candidate.name).min() {
             Some(name) => Status::Commit(name),
             None if is_quorum(self.blame) => Status::Skip,
-            None if planted!(SkipByFew) && is_validity(self.blame) => Status::Skip,
+            None if planted!(SkipByOne) && self.blame > 0 => Status::Skip,
             None if planted!(SkipPerBlock) && is_quorum(self.against_first()) => Status::Skip,
             None => Status::Undecided,
         }
@@ -185,7 +185,7 @@ impl<S: Suite> Committer<S> {
                     let authors = tally.blamers.authors();
                     if tally.blamers.insert(place) && !authors.contains(place.author) {
                         tally.blame += members.power(place.author);
-                        is_ripe |= is_quorum(tally.blame) || planted!(SkipByFew);
+                        is_ripe |= is_quorum(tally.blame) || planted!(SkipByOne);
                     }
                     continue;
                 };
@@ -208,11 +208,7 @@ impl<S: Suite> Committer<S> {
                 let any = planted!(VotesForSlot).then(|| tally.voters());
                 for candidate in &mut tally.candidates {
                     let support = || vertex.support(any.as_ref().unwrap_or(&candidate.voters), &members);
-                    let is_enough = if planted!(CertificateOfFew) {
-                        is_validity
-                    } else {
-                        is_quorum
-                    };
+                    let is_enough = |power| is_quorum(power) || (planted!(CertificateOfOne) && power > 0);
                     // Nobody looks up votes that cannot be a quorum.
                     if !(is_enough(candidate.votes) || any.is_some()) || !is_enough(support()) {
                         continue;

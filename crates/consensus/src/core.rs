@@ -343,23 +343,25 @@ impl<S: Suite> Core<S> {
         } else if let Some(to) = self.heard_commits(ask, &answer, now) {
             Some(to)
         } else {
-            let brought = match answer {
-                Some(Answer::Blocks(blocks)) => {
-                    let brought = !blocks.is_empty();
-                    for block in blocks {
-                        self.hear(&block);
-                        self.admit(block.reference().author, block, now);
-                    }
-                    brought
-                }
-                _ => false,
+            let to = self.fetcher.whom(ask.0);
+            let is_silent = answer.is_none();
+            let blocks = match answer {
+                Some(Answer::Blocks(blocks)) => blocks,
+                _ => Vec::new(),
             };
-            let pause = if brought {
-                self.pace.fetch_wait
-            } else {
+            let pause = if blocks.is_empty() {
                 self.pace.fetch_timeout / 4
+            } else {
+                self.pace.fetch_wait
             };
-            self.fetcher.answered(ask.0, now.mono, pause)
+            for block in blocks {
+                self.hear(&block);
+                // Whoever has a block has its parents.
+                let from = to.unwrap_or(block.reference().author);
+                self.admit(from, block, now);
+            }
+            self.fetcher.answered(ask.0, now.mono, pause, is_silent);
+            to
         };
         if let (true, Some(peer)) = (blame, to) {
             self.blame(peer, Fault::WrongAnswer);

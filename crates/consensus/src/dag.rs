@@ -8,12 +8,17 @@
 //! has equivocated. They are accepted only when a block of somebody else needs them, so that an equivocator alone
 //! cannot fill the graph.
 
+mod places;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use types::{AuthorityIndex, BlockHeader, BlockRef, Round, SignedHeader, Slot, UnixMillis};
 
+pub use self::places::{Place, Places};
 use crate::block::{Parents, Payloads, SignedBlock};
 use crate::members::{Members, Suite, is_quorum};
 use crate::rules::Rules;
@@ -30,73 +35,6 @@ pub struct Vertex<S: Suite> {
     /// Parents of earlier rounds.
     older: Vec<BlockRef>,
     is_committed: bool,
-}
-
-/// A block of a round: its author, and its position in the slot; 0 is the first accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Whose.
-    pub author: AuthorityIndex,
-    /// Which of the slot.
-    pub position: u16,
-}
-
-impl Place {
-    /// The first block of the author's slot.
-    pub const fn first(author: AuthorityIndex) -> Self {
-        Self { author, position: 0 }
-    }
-}
-
-/// Some blocks of one round.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
-    /// Whose first block is in.
-    pub first: AuthoritySet,
-    /// The siblings that are in, ascending.
-    pub siblings: Vec<Place>,
-}
-
-impl Places {
-    /// Adds one; `false` when it was there.
-    pub fn insert(&mut self, place: Place) -> bool {
-        if place.position == 0 {
-            return self.first.insert(place.author);
-        }
-        match self.siblings.binary_search(&place) {
-            Ok(_) => false,
-            Err(at) => {
-                self.siblings.insert(at, place);
-                true
-            }
-        }
-    }
-
-    /// Whether it is in.
-    pub fn contains(&self, place: Place) -> bool {
-        if place.position == 0 {
-            self.first.contains(place.author)
-        } else {
-            self.siblings.binary_search(&place).is_ok()
-        }
-    }
-
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = Place> + '_ {
-        self.first
-            .iter()
-            .map(Place::first)
-            .chain(self.siblings.iter().copied())
-    }
-
-    /// The authors of all of them.
-    pub fn authors(&self) -> AuthoritySet {
-        let mut authors = self.first;
-        for place in &self.siblings {
-            authors.insert(place.author);
-        }
-        authors
-    }
 }
 
 impl<S: Suite> Vertex<S> {
@@ -615,6 +553,3 @@ impl<S: Suite> Dag<S> {
 fn slot(author: AuthorityIndex) -> usize {
     usize::from(author.get())
 }
-
-#[cfg(test)]
-mod tests;

@@ -34,6 +34,8 @@ struct Line {
     due: BTreeSet<(Mono, Want)>,
     /// Questions under way.
     asked: usize,
+    /// The last question had no answer: others are asked before.
+    is_silent: bool,
 }
 
 /// What is searched, and the questions under way.
@@ -157,11 +159,18 @@ impl<S: Suite> Fetcher<S> {
         Some((to, request))
     }
 
+    /// Whom a question was asked of; `None` for one that is not of here.
+    pub fn whom(&self, id: u64) -> Option<AuthorityIndex> {
+        self.questions.get(&id).map(|question| question.to)
+    }
+
     /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next.
-    /// Yields whom it was asked of; `None` for a question that is not of here.
-    pub fn answered(&mut self, id: u64, now: Mono, pause: Duration) -> Option<AuthorityIndex> {
-        let Question { to, wants } = self.questions.remove(&id)?;
+    pub fn answered(&mut self, id: u64, now: Mono, pause: Duration, is_silent: bool) {
+        let Some(Question { to, wants }) = self.questions.remove(&id) else {
+            return;
+        };
         self.lines[slot(to)].asked -= 1;
+        self.lines[slot(to)].is_silent = is_silent;
         let next = if planted!(AskedOnce) { to } else { self.after(to) };
         for want in wants {
             let Some(search) = self
@@ -178,15 +187,15 @@ impl<S: Suite> Fetcher<S> {
             };
             self.lines[slot(next)].due.insert((search.due, want));
         }
-        Some(to)
     }
 
-    /// The next member but this one.
+    /// The next member but this one, of those that answer if there are any.
     fn after(&self, member: AuthorityIndex) -> AuthorityIndex {
         let size = self.members.size();
-        let mut others = (1..=size).map(|step| (slot(member) + step) % size);
-        let next = others.find(|next| *next != slot(self.own));
-        next.map_or(member, index)
+        let others = (1..=size).map(|step| (slot(member) + step) % size);
+        let mut others = others.filter(|next| *next != slot(self.own));
+        let answers = others.clone().find(|next| !self.lines[*next].is_silent);
+        answers.or_else(|| others.next()).map_or(member, index)
     }
 }
 

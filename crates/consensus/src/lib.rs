@@ -63,5 +63,5 @@ pub use machine::{Action, AskId, Event, Fault, Now, Record, Refused, Status, Sub
 pub use members::{Member, Members, MembersError, Production, Signer, Suite};
 pub use messages::{Answer, AnswerError, Request};
 pub use restore::{CommitState, Restored};
-pub use rules::{Pace, Rules};
+pub use rules::{Pace, Rules, RulesError};
 pub use set::AuthoritySet;

@@ -86,12 +86,12 @@ bugs! {
     TimeGoesBack = "time-goes-back" from "median without a maximum";
     /// The blocks of a sub-DAG stand in the order in which they were reached.
     WalkOrder = "walk-order" from "order by traversal";
-    /// A slot is skipped when one honest member blames it.
-    SkipByFew = "skip-by-few" from "f + 1 for 2f + 1";
+    /// A slot is skipped when one member blames it.
+    SkipByOne = "skip-by-one" from "blame without a quorum";
     /// A leader commits with one certificate.
     CommitByOne = "commit-by-one" from "indirect rule used for direct";
-    /// A block is a certificate with the votes of one honest member.
-    CertificateOfFew = "certificate-of-few" from "f + 1 for 2f + 1";
+    /// A block is a certificate with one vote.
+    CertificateOfOne = "certificate-of-one" from "certificate without a quorum";
     /// A block is a certificate when its parents vote for any block of the slot.
     VotesForSlot = "votes-for-slot" from "equivocating leaders";
     /// Blocks that came before the leaders changed are not counted again.

@@ -59,10 +59,47 @@ impl Rules {
         }
     }
 
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// [`RulesError`], naming the first rule that is wrong.
+    pub fn check(&self) -> Result<(), RulesError> {
+        let rules = [
+            ("leaders_per_round", u64::from(self.leaders_per_round), 1),
+            // The clocks of a leader's parents are read after a restart as well.
+            ("gc_depth", u64::from(self.gc_depth), 2),
+            ("commits_per_schedule", self.commits_per_schedule, 1),
+            ("beacon_stride", u64::from(self.beacon_stride), 1),
+            ("max_block_payloads", u64::from(self.max_block_payloads), 1),
+            // A payload and its length fit into a block.
+            (
+                "max_block_bytes",
+                u64::from(self.max_block_bytes),
+                u64::from(self.max_payload_bytes) + 4,
+            ),
+        ];
+        match rules.into_iter().find(|(_, value, low)| value < low) {
+            Some((rule, value, low)) => Err(RulesError { rule, value, low }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether blocks of this round carry a share of the beacon.
     pub const fn has_beacon(&self, round: types::Round) -> bool {
         round.get().is_multiple_of(self.beacon_stride)
     }
+}
+
+/// A rule that no epoch can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rule `{rule}` is {value}, and has to be {low} at least")]
+pub struct RulesError {
+    /// Which.
+    pub rule: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// The least that works.
+    pub low: u64,
 }
 
 /// What a member may choose for itself: how fast it goes and how much it holds.
@@ -125,5 +162,31 @@ impl Default for Pace {
             queued_payloads: 16_384,
             queued_bytes: 16 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_no_epoch_can_have_is_named() {
+        let good = Rules::new(ChainId::new(Digest::ZERO), Epoch::ZERO, UnixMillis::new(0));
+        assert_eq!(good.check(), Ok(()));
+        let shallow = Rules {
+            gc_depth: 1,
+            ..good.clone()
+        };
+        let error = RulesError {
+            rule: "gc_depth",
+            value: 1,
+            low: 2,
+        };
+        assert_eq!(shallow.check(), Err(error));
+        let narrow = Rules {
+            max_block_bytes: good.max_payload_bytes + 3,
+            ..good
+        };
+        assert_eq!(narrow.check().map_err(|error| error.rule), Err("max_block_bytes"));
     }
 }

@@ -21,10 +21,11 @@ use super::output::Output;
 use super::{minimise, setup};
 
 /// The networks in which each seed is tried, as command lines say them.
-const COURSE: [&str; 5] = [
+const COURSE: [&str; 6] = [
     "--scenario brief --nodes 4",
     "--scenario brief",
     "--scenario equivocators",
+    "--scenario shallow",
     "--scenario absent",
     "--scenario swarm",
 ];

@@ -20,7 +20,7 @@ pub fn oracles(scenario: &Scenario, plan: &Plan) -> Vec<Box<dyn Oracle>> {
         Box::new(EachCommitOnce::new(nodes)),
         Box::new(Order),
         Box::new(Progress::new(nodes)),
-        Box::new(EveryRound::new(nodes)),
+        Box::new(EveryRound::new(nodes, super::gc_depth(scenario))),
     ];
     let is_nothing = |action: &Action| matches!(action, Action::Absent { .. } | Action::HealAll);
     if scenario.net == NetPreset::Lan && plan.steps.iter().all(|step| is_nothing(&step.action)) {

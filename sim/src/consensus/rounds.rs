@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::consensus::GC_DEPTH;
 use crate::consensus::oracles::violation;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::time::VirtualTime;
@@ -14,6 +13,7 @@ use crate::world::NodeIndex;
 /// not know any more what it has signed. Members that jump can leave rounds without a quorum of votes (Qiu, Xiao and Shao,
 /// S&P 2026).
 pub(super) struct EveryRound {
+    gc_depth: u64,
     /// The epoch that each member is in.
     epochs: Vec<u64>,
     /// Each member's last own block in it.
@@ -25,8 +25,9 @@ pub(super) struct EveryRound {
 }
 
 impl EveryRound {
-    pub fn new(nodes: usize) -> Self {
+    pub fn new(nodes: usize, gc_depth: u64) -> Self {
         Self {
+            gc_depth,
             epochs: vec![0; nodes],
             own: vec![0; nodes],
             top: BTreeMap::new(),
@@ -51,7 +52,7 @@ impl Oracle for EveryRound {
                 if *node as u64 == author {
                     let last = std::mem::replace(&mut self.own[*node], round);
                     // A leader that high has moved the floor up to the rounds that were left out.
-                    let is_below = round + GC_DEPTH <= *top + 1;
+                    let is_below = round + self.gc_depth <= *top + 1;
                     if round > last + 1 && !is_below && !self.excused.contains(node) {
                         let what = format!("a block of round {round} follows one of round {last}");
                         return Err(violation(fact, Class::Safety, "every_round", what));
@@ -152,7 +153,7 @@ mod tests {
 
     /// What an oracle of two nodes makes of own blocks of node 0, after a block of node 1 in the round `top`.
     fn leaps(top: u64, words: &[&str]) -> bool {
-        let mut oracle = EveryRound::new(2);
+        let mut oracle = EveryRound::new(2, 8);
         say(&mut oracle, 0, 0, "block_accepted", top, 1);
         words.iter().any(|word| match word.parse() {
             Ok(round) => say(&mut oracle, 0, 0, "block_accepted", round, 0),
@@ -171,8 +172,8 @@ mod tests {
     fn a_round_is_left_out_only_below_the_floor_or_after_a_loss() {
         assert!(!leaps(9, &["1", "2", "3"]));
         assert!(leaps(9, &["1", "3"]));
-        assert!(!leaps(3 + GC_DEPTH - 1, &["1", "3"]));
-        assert!(leaps(3 + GC_DEPTH - 2, &["1", "3"]));
+        assert!(!leaps(3 + 8 - 1, &["1", "3"]));
+        assert!(leaps(3 + 8 - 2, &["1", "3"]));
         assert!(!leaps(9, &["1", "recovering", "7", "restart 1", "7"]));
         assert!(!leaps(9, &["wiped", "1", "7", "9"]));
         // A crash took block 3 back, or block 3 was made and nobody said so.

@@ -113,6 +113,9 @@ pub enum SetupError {
         /// Its key.
         peer: PeerId,
     },
+    /// A rule is none.
+    #[error(transparent)]
+    Rules(#[from] consensus::RulesError),
     /// The members are not those of the rules' epoch.
     #[error("the members are of another epoch than the rules")]
     WrongEpoch,
@@ -125,6 +128,7 @@ impl<S: Suite> Setup<S> {
     /// [`SetupError`].
     pub fn check(&self) -> Result<(), SetupError> {
         let index = self.index;
+        self.rules.check()?;
         if self.members.epoch() != self.rules.epoch {
             return Err(SetupError::WrongEpoch);
         }
