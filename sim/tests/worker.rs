@@ -220,6 +220,19 @@ fn a_run_that_churns_its_heap_trips_nothing() {
 }
 
 #[test]
+fn what_the_parent_has_freed_does_not_decide_when_a_heap_shrinks() {
+    // glibc takes the largest block that it has given back for the usual one.
+    drop(black_box(Vec::<u8>::with_capacity(16 << 20)));
+    let shrunk = outcome(&quiet(), |_| {
+        let blocks: Vec<Vec<u8>> = (0..600).map(|_| vec![1; 100 << 10]).collect();
+        let bytes: u64 = blocks.iter().map(|block| block.len() as u64).sum();
+        drop(black_box(blocks));
+        bytes.to_le_bytes().to_vec()
+    });
+    assert!(matches!(shrunk, WorkerOutcome::Finished { .. }), "{shrunk}");
+}
+
+#[test]
 fn the_environment_is_empty_unless_it_is_perturbed() {
     let _alone = alone();
     let job = |_| |_: &Run<'_>| std::env::vars_os().count().to_le_bytes().to_vec();

@@ -186,18 +186,31 @@ fn set_environment(variables: &[(String, String)]) {
 
 /// Makes the thread's heap its own.
 ///
-/// glibc reads a file of /proc the first time that it shrinks a heap, so one is grown and shrunk. And what the thread
-/// has freed so far came from the parent's heap, whose addresses depend on what the parent did before: the thread's
-/// cache of it is used up.
+/// glibc reads a file of /proc the first time that it shrinks a heap, so one is grown and shrunk. When it shrinks one
+/// follows from the largest blocks that the parent has freed, unless it is told. And what the thread has freed so far came
+/// from the parent's heap, whose addresses depend on what the parent did before: the thread's cache of it is used up.
 fn settle_heap() {
     const BLOCK: usize = 100 << 10;
+    bound_heap(128 << 10);
     let blocks: Vec<Vec<u8>> = (0..8).map(|_| Vec::with_capacity(BLOCK)).collect();
     drop(black_box(blocks));
+    bound_heap(32 << 20);
     for size in (8..1040).step_by(16) {
         for _ in 0..3 {
             mem::forget(black_box(Vec::<u8>::with_capacity(size)));
         }
     }
+}
+
+/// Blocks of more bytes are mapped alone, and as many free bytes at the end of a heap are given back.
+fn bound_heap(bytes: i32) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: integers.
+        unsafe { libc::mallopt(parameter, bytes) };
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = bytes;
 }
 
 fn pad_heap(blocks: usize) -> Vec<Vec<u8>> {

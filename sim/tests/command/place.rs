@@ -29,7 +29,7 @@ impl Place {
     pub fn new() -> Self {
         let place = Self(TempDir::new().expect("the host has room for a folder"));
         place.write("small.toml", SMALL);
-        place.write("rounds.toml", &format!("load = \"rounds\"\n{SMALL}"));
+        place.write("rounds.toml", format!("load = \"rounds\"\n{SMALL}"));
         place.write("slow.toml", SLOW);
         place
     }
