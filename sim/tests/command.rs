@@ -32,7 +32,7 @@ fn a_seed_is_printed_first_its_verdict_last_and_both_come_again() {
 #[test]
 fn a_run_that_must_fail_names_who_objected_and_fails_when_nobody_does() {
     let place = Place::new();
-    let slow = "nodes = 4\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 1000\nfaults = []\nmust_fail = true\n";
+    let slow = "load = \"rounds\"\nnodes = 4\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 1000\nfaults = []\nmust_fail = true\n";
     place.write("withhold.toml", format!("{slow}strategies = [\"withhold\"]\n"));
     // What is sent twice is no lie.
     place.write("replay.toml", format!("{slow}strategies = [\"replay\"]\n"));

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use sim::Seed;
 use sim::adversary::Manner;
 use sim::budget::Stakes;
+use sim::consensus;
 use sim::disk::{DiskFault, FaultKind, Survivors};
 use sim::kernel::{Kernel, Madsim, Plain};
 use sim::load;
 use sim::oracle::{Class, Fact, Oracle, Violation};
 use sim::plan::{Action, Direction, Plan, Step};
 use sim::run::{Outcome, Simulation};
-use sim::scenario::Scenario;
+use sim::scenario::{Load, Scenario};
 use sim::time::VirtualTime;
 use sim::trace::{Header, Options};
 
@@ -47,6 +48,26 @@ fn watched<K: Kernel>(scenario: &Scenario, seed: Seed, plan: Plan, oracles: Vec<
         pulse: Box::new(|_, _| {}),
     };
     simulation.run::<K>().expect("the plan fits the scenario")
+}
+
+/// Runs members of a consensus under `plan`.
+fn members(scenario: &Scenario, seed: Seed, plan: Plan) -> Outcome {
+    let simulation = Simulation {
+        seed,
+        config: scenario.world(seed),
+        nodes: consensus::build(seed, scenario),
+        blobs: Vec::new(),
+        stakes: scenario.stakes(seed),
+        strategies: consensus::strategies(),
+        until: scenario.until(),
+        oracles: consensus::oracles(scenario, &plan),
+        header: Header::default(),
+        plan,
+        options: Options::default(),
+        sink: None,
+        pulse: Box::new(|_, _| {}),
+    };
+    simulation.run::<Madsim>().expect("the plan fits the scenario")
 }
 
 #[test]
@@ -127,6 +148,8 @@ struct Stored {
     plan: String,
     /// A built-in scenario.
     scenario: String,
+    /// What the nodes run.
+    load: Load,
     /// How many nodes it has.
     nodes: usize,
     /// A plan that showed a bug under one seed is rarely alone in it.
@@ -159,12 +182,16 @@ fn every_stored_plan_comes_to_its_stored_verdict() {
         let plan = Plan::parse(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let scenario = Scenario::built_in(&stored.scenario).unwrap_or_else(|error| panic!("{name}: {error}"));
         let scenario = Scenario {
+            load: stored.load,
             nodes: stored.nodes,
             stakes: Stakes::Equal,
             ..scenario
         };
         for seed in stored.seeds.iter().copied().map(Seed::new) {
-            let outcome = run::<Madsim>(&scenario, seed, plan.clone());
+            let outcome = match stored.load {
+                Load::Rounds => run::<Madsim>(&scenario, seed, plan.clone()),
+                Load::Consensus => members(&scenario, seed, plan.clone()),
+            };
             let verdict = match &outcome.violation {
                 None => "pass".to_owned(),
                 Some(violation) => format!("{} {}", violation.class.name(), violation.oracle),

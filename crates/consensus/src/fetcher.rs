@@ -207,3 +207,6 @@ fn index(member: usize) -> AuthorityIndex {
     let number = u16::try_from(member).ok().and_then(AuthorityIndex::new);
     number.expect("a member has an index")
 }
+
+#[cfg(test)]
+mod tests;

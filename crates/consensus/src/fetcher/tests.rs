@@ -1,0 +1,111 @@
+use crypto::{BlsSecretKey, Ed25519SecretKey};
+use types::{Epoch, Round, Slot, VotingPower};
+
+use super::*;
+use crate::members::{Member, Production};
+
+const PAUSE: Duration = Duration::from_millis(1);
+
+fn fetcher(size: usize) -> Fetcher<Production> {
+    let (block, beacon) = (
+        Ed25519SecretKey::from_seed(&[1; 32]).public(),
+        BlsSecretKey::from_seed(&[1; 32]).public(),
+    );
+    let power = |member: usize| 10_000 / size + usize::from(member < 10_000 % size);
+    let members = (0..size).map(|member| Member {
+        power: VotingPower::new(power(member) as u16),
+        block_key: block.clone(),
+        beacon_key: beacon.clone(),
+    });
+    let members = Members::new(Epoch::new(1), members.collect()).unwrap();
+    Fetcher::new(Arc::new(members), index(0))
+}
+
+fn want(round: u32) -> Want {
+    Want::Slot(Slot {
+        round: Round::new(round),
+        author: index(1),
+    })
+}
+
+fn at(ms: u64) -> Mono {
+    Mono::from_nanos(ms * 1_000_000)
+}
+
+/// Whom questions that nobody answers are asked of.
+fn asked(fetcher: &mut Fetcher<Production>, times: usize) -> Vec<u16> {
+    let pace = Pace::default();
+    let mut asked = Vec::new();
+    let mut now = at(0);
+    for id in 0..times as u64 {
+        now = now.max(fetcher.deadline(&pace).unwrap());
+        let (to, _) = fetcher.ask(id, now, &pace).unwrap();
+        asked.push(to.get());
+        fetcher.answered(id, now, PAUSE, true);
+    }
+    asked
+}
+
+#[test]
+fn what_nobody_tells_is_asked_of_everybody_in_turn() {
+    let mut fetcher = fetcher(5);
+    fetcher.search(want(1), index(3), at(0));
+    assert_eq!(asked(&mut fetcher, 4), [3, 4, 1, 2]);
+}
+
+#[test]
+fn who_answers_is_asked_before_who_does_not() {
+    let mut fetcher = fetcher(5);
+    let pace = Pace::default();
+    fetcher.search(want(1), index(1), at(0));
+    assert_eq!(asked(&mut fetcher, 1), [1]);
+    // Another question is answered, by the member that follows the silent one.
+    let (to, _) = fetcher.ask(7, at(9), &pace).unwrap();
+    assert_eq!(to, index(2));
+    fetcher.answered(7, at(9), PAUSE, false);
+    fetcher.search(want(2), index(4), at(9));
+    let (to, _) = fetcher.ask(8, at(9), &pace).unwrap();
+    assert_eq!(to, index(4));
+    fetcher.answered(8, at(9), PAUSE, true);
+    // After 4 it would be 1's turn, and 1 is silent.
+    fetcher.stop(&want(1));
+    let (to, _) = fetcher.ask(9, at(20), &pace).unwrap();
+    assert_eq!(to, index(2));
+}
+
+#[test]
+fn a_question_is_due_only_while_it_can_be_asked() {
+    let mut fetcher = fetcher(3);
+    let pace = Pace {
+        fetch_blocks: 1,
+        ..Pace::default()
+    };
+    for round in 1..=9 {
+        fetcher.search(want(round), index(1), at(0));
+    }
+    for id in 0..TO_ONE as u64 {
+        assert!(fetcher.ask(id, at(0), &pace).is_some());
+    }
+    assert_eq!(
+        fetcher.deadline(&pace),
+        None,
+        "all that is left is for a member that is asked enough"
+    );
+    assert!(fetcher.ask(99, at(0), &pace).is_none());
+    fetcher.answered(0, at(5), PAUSE, false);
+    assert_eq!(fetcher.deadline(&pace), Some(at(0)));
+}
+
+#[test]
+fn what_is_found_is_searched_no_more() {
+    let mut fetcher = fetcher(3);
+    let pace = Pace::default();
+    fetcher.search(want(1), index(1), at(0));
+    fetcher.search(want(2), index(1), at(0));
+    fetcher.stop(&want(1));
+    fetcher.retain(|kept| *kept == want(1));
+    assert_eq!(
+        (fetcher.deadline(&pace), fetcher.ask(0, at(0), &pace)),
+        (None, None)
+    );
+}
