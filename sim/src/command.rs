@@ -7,6 +7,7 @@ mod localise;
 mod minimise;
 mod output;
 mod replay;
+mod rules;
 mod runner;
 mod setup;
 

@@ -165,7 +165,7 @@ impl Recipe {
             Load::Consensus => (
                 consensus::build(seed, scenario),
                 Vec::new(),
-                consensus::oracles(scenario.nodes),
+                consensus::oracles(seed, scenario),
             ),
             Load::Rounds => {
                 let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
