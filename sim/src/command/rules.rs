@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
-use sim::consensus::compare::{Choice, TITLE, compare};
+use sim::consensus::compare::{Choice, compare, title};
 use sim::consensus::dag::Dag;
 
 use super::Refusal;
@@ -15,7 +15,7 @@ pub fn replay(output: &mut Output, path: &Path, choices: &[Choice]) -> Result<u8
     let refused = |error: &dyn std::fmt::Display| Refusal(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
     let dag = Dag::parse(&text).map_err(|error| refused(&error))?;
-    output.say(&format!("{TITLE}\n"))?;
+    output.say(&format!("{}\n", title()))?;
     for figures in compare(&dag, choices) {
         let value = json!({
             "type": "rule",

@@ -18,7 +18,7 @@ fn ten_members_in_ten_regions_commit_in_every_round() {
         .map(|given| given.round)
         .max()
         .expect("something was committed");
-    assert!(last > 85, "round {last}");
+    assert!(last > 70, "round {last}");
     assert!(
         ran.figure("commits") > last,
         "{} of round {last}",
@@ -84,7 +84,7 @@ fn clocks_that_differ_by_more_than_anybody_waits_for_stop_nobody() {
         );
         for node in 0..4 {
             assert!(
-                ran.given(node, 3_000, 12_000) >= 30,
+                ran.given(node, 3_000, 12_000) >= 20,
                 "node {node} with a step of {ms}"
             );
         }

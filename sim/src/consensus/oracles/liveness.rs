@@ -62,11 +62,14 @@ impl Oracle for Progress {
             Fact::Healed { at } => {
                 // What followed an earlier heal is not forgotten.
                 self.finish(*at)?;
-                let (epoch, index) = self.newest.iter().max().copied().unwrap_or_default();
+                let newest = self.newest.iter().max().copied().unwrap_or_default();
+                // Who has all of an epoch that is over is given no more of it.
+                let is_over = self.ends.get(&newest.0) == Some(&newest.1);
+                let reached = |here: &(u64, u64)| (is_over && *here == newest).then_some(*at);
                 self.healed = Some(Healed {
                     at: *at,
-                    wanted: (epoch, index + COMMITS_AFTER_HEAL),
-                    reached: vec![None; self.newest.len()],
+                    wanted: (newest.0, newest.1 + COMMITS_AFTER_HEAL),
+                    reached: self.newest.iter().map(reached).collect(),
                 });
             }
             _ => {}
@@ -142,6 +145,8 @@ mod tests {
             ("0e0 1e0 0c3 h 0c5 1c5 0l5 w100", true),
             ("0e0 1e0 0c3 h 0l5 0e1 0c1 1e1 1c1 w100", false),
             ("0e0 1e0 0c3 h 0l5 0e1 0c1 w100", true),
+            ("0e0 1e0 0l5 1l5 h w100", false),
+            ("0e0 1e0 0l5 1c4 h w100", true),
         ] {
             assert_eq!(objects(oracle(), life), expected, "{life}");
         }

@@ -13,8 +13,10 @@ pub struct Scene {
     /// The epoch that each node said it had started last.
     epochs: Vec<u64>,
     byzantine: BTreeSet<NodeIndex>,
-    /// Those that were Byzantine once, or may have forgotten what they said.
-    contradictory: BTreeSet<NodeIndex>,
+    /// Those that were Byzantine once.
+    liars: BTreeSet<NodeIndex>,
+    /// Those that may have forgotten what they said.
+    forgetful: BTreeSet<NodeIndex>,
     absent: BTreeSet<NodeIndex>,
 }
 
@@ -25,7 +27,8 @@ impl Scene {
             committees,
             epochs: vec![0; nodes],
             byzantine: BTreeSet::new(),
-            contradictory: BTreeSet::new(),
+            liars: BTreeSet::new(),
+            forgetful: BTreeSet::new(),
             absent: BTreeSet::new(),
         }
     }
@@ -35,14 +38,14 @@ impl Scene {
         match fact {
             Fact::Byzantine { node, .. } => {
                 self.byzantine.insert(*node);
-                self.contradictory.insert(*node);
+                self.liars.insert(*node);
             }
             Fact::Honest { node, .. } => _ = self.byzantine.remove(node),
             Fact::Damaged {
                 node,
                 unnoticed: true,
-            } => _ = self.contradictory.insert(*node),
-            Fact::Spared { node } if !self.byzantine.contains(node) => _ = self.contradictory.remove(node),
+            } => _ = self.forgetful.insert(*node),
+            Fact::Spared { node } => _ = self.forgetful.remove(node),
             Fact::Absent { node, .. } => _ = self.absent.insert(*node),
             Fact::Started { node, .. } => _ = self.absent.remove(node),
             Fact::Said { node, event, .. } if event.kind == "epoch_started" => self.epochs[*node] = event.a,
@@ -83,11 +86,11 @@ impl Scene {
     /// Whether the one that `node` calls `author` is honest, has always been, and has forgotten nothing.
     pub fn is_to_blame(&self, node: NodeIndex, author: u64) -> bool {
         let author = self.author(node, author);
-        author.is_some_and(|author| !self.contradictory.contains(&author))
+        author.is_some_and(|author| !self.liars.contains(&author) && !self.forgetful.contains(&author))
     }
 
     /// How many nodes have contradicted others, or may have.
     pub fn contradictory(&self) -> usize {
-        self.contradictory.len()
+        self.liars.union(&self.forgetful).count()
     }
 }
