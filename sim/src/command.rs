@@ -6,6 +6,8 @@ mod files;
 mod localise;
 mod minimise;
 mod output;
+#[cfg(feature = "planted")]
+mod planted;
 mod replay;
 mod rules;
 mod runner;
@@ -51,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             let mut out = std::io::stdout().lock();
             for (name, text) in BUILT_IN {
                 let summary = text.lines().next().unwrap_or_default().trim_start_matches("# ");
-                writeln!(out, "{name:8} {summary}")?;
+                writeln!(out, "{name:12} {summary}")?;
             }
             for (name, summary) in consensus::strategies().iter() {
                 writeln!(out, "strategy {name:16} {summary}")?;
@@ -74,5 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             writeln!(std::io::stdout(), "{report}")?;
             Ok(u8::from(!report.is_healthy()))
         }
+        #[cfg(feature = "planted")]
+        Some(Command::Planted(arguments)) => planted::run(arguments),
     }
 }

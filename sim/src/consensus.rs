@@ -14,10 +14,13 @@ pub mod compare;
 pub mod dag;
 mod member;
 mod oracles;
+mod rounds;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use consensus::block::beacon_message;
+use consensus::linearizer::next_beacon;
 use consensus::{Member, Members, Pace, Rules, Suite};
 use crypto::{Digest, Scheme};
 use env::PeerAddress;
@@ -43,6 +46,9 @@ impl Suite for SimSuite {
     type Block = SimScheme;
     type Beacon = SimScheme;
 }
+
+/// Rounds below the latest committed leader that can still be ordered.
+const GC_DEPTH: u64 = 40;
 
 /// What all nodes of a network know.
 struct Network<S: Suite> {
@@ -159,7 +165,19 @@ pub fn build(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
 /// As [`build`], with the signatures of suite `S`.
 pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
     let network = Arc::new(Network::<S>::new(seed, scenario));
-    let audit = Audit::default();
+    let audit = {
+        let network = network.clone();
+        let beacon = move |rules: &Rules, before: &Digest, author: AuthorityIndex, round| {
+            let author = u64::from(author.get());
+            let leader = network.committees.node(rules.epoch.get(), author);
+            let leader = leader.expect("who leads is a member");
+            let secret = <S::Beacon as Scheme>::secret(&identity(seed, leader, 2));
+            let message = beacon_message(rules.chain, rules.epoch, round);
+            next_beacon(before, <S::Beacon as Scheme>::sign(&secret, &message).as_ref())
+        };
+        let rules = (0..scenario.epochs.max(1)).map(|epoch| rules_of(seed, scenario, epoch));
+        Audit::new(rules, Arc::new(beacon))
+    };
     let specs = (0..scenario.nodes).map(|node| {
         let (network, audit, entered) = (network.clone(), audit.clone(), Entered::default());
         NodeSpec {
@@ -182,7 +200,7 @@ fn rules(seed: Seed) -> Rules {
     // Few enough that runs of a minute have several schedules and beacons.
     rules.commits_per_schedule = 50;
     rules.beacon_stride = 8;
-    rules.gc_depth = 40;
+    rules.gc_depth = u32::try_from(GC_DEPTH).expect("few rounds");
     rules
 }
 

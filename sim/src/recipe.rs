@@ -111,7 +111,9 @@ impl Recipe {
 
     /// The plan of `seed`.
     pub fn plan(&self, seed: Seed) -> Plan {
-        self.plan.clone().unwrap_or_else(|| self.scenario.plan(seed))
+        self.plan
+            .clone()
+            .unwrap_or_else(|| self.scenario.drawn(seed).plan(seed))
     }
 
     /// What a trace of `seed` says first.
@@ -120,7 +122,7 @@ impl Recipe {
             binary: self.build.binary.clone(),
             commit: self.build.commit.clone(),
             kernel: Madsim::NAME.to_owned(),
-            scenario: self.scenario.to_text(),
+            scenario: self.scenario.drawn(seed).to_text(),
             plan: self.plan(seed).to_text(),
             seed: seed.get(),
             crypto: CRYPTO.to_owned(),
@@ -160,12 +162,16 @@ impl Recipe {
             .perturbation()
             .is_some_and(|perturbation| perturbation.hasher_key.is_some());
         options.perturb = self.perturb.filter(|_| keys_are_others);
-        let scenario = &self.scenario;
+        let scenario = &self.scenario.drawn(seed);
+        #[cfg(feature = "planted")]
+        if let Some(bug) = scenario.bug {
+            ::consensus::planted::plant(bug);
+        }
         let (nodes, blobs, oracles) = match scenario.load {
             Load::Consensus => (
                 consensus::build(seed, scenario),
                 Vec::new(),
-                consensus::oracles(seed, scenario),
+                consensus::oracles(seed, scenario, &self.plan(seed)),
             ),
             Load::Rounds => {
                 let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);
@@ -240,7 +246,7 @@ mod tests {
         let seed = Seed::new(5);
         let header = recipe().header(seed);
         let again = Recipe::of(&header, Build::default()).unwrap();
-        assert_eq!(again.scenario, recipe().scenario);
+        assert_eq!(again.scenario, recipe().scenario.drawn(seed));
         assert_eq!(again.plan, Some(recipe().plan(seed)));
         assert_eq!(again.header(seed), header);
     }

@@ -66,6 +66,9 @@ pub struct Scenario {
     pub load: Load,
     /// Nodes: at least 1.
     pub nodes: usize,
+    /// With more than `nodes`, each seed draws how many nodes there are: from `nodes` to this many.
+    #[serde(skip_serializing_if = "is_none")]
+    pub nodes_most: usize,
     /// Virtual milliseconds in which faults happen.
     pub fault_ms: u64,
     /// Virtual milliseconds after the heal in which the network has to make progress.
@@ -114,6 +117,10 @@ pub struct Scenario {
     /// Whether an oracle has to object. Then every seed has Byzantine nodes, beyond the budget.
     #[serde(skip_serializing_if = "is_false")]
     pub must_fail: bool,
+    /// The bug that every node has.
+    #[cfg(feature = "planted")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bug: Option<::consensus::planted::Bug>,
     /// Virtual processor time.
     pub costs: Costs,
 }
@@ -124,6 +131,7 @@ impl Default for Scenario {
             name: "swarm".to_owned(),
             load: Load::default(),
             nodes: 4,
+            nodes_most: 0,
             fault_ms: 30_000,
             heal_ms: 35_000,
             net: NetPreset::Drawn,
@@ -143,6 +151,8 @@ impl Default for Scenario {
             epochs: 0,
             epoch_ms: 0,
             must_fail: false,
+            #[cfg(feature = "planted")]
+            bug: None,
             costs: Costs::default(),
         }
     }
@@ -214,10 +224,12 @@ const MAX_FAULTS: u64 = 100_000;
 const MAX_COST_NS: u64 = 1_000_000_000_000;
 
 /// The scenarios that need no file: name, text.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     ("swarm", include_str!("../../config/sim/swarm.toml")),
     ("brief", include_str!("../../config/sim/brief.toml")),
     ("calm", include_str!("../../config/sim/calm.toml")),
+    ("absent", include_str!("../../config/sim/absent.toml")),
+    ("equivocators", include_str!("../../config/sim/equivocators.toml")),
     ("wan", include_str!("../../config/sim/wan.toml")),
     ("epochs", include_str!("../../config/sim/epochs.toml")),
 ];
@@ -256,6 +268,7 @@ impl Scenario {
         let heal_limit_ms = u64::try_from(HEAL_LIMIT.as_millis()).expect("seconds are few milliseconds");
         let ranges = [
             ("nodes", self.nodes as u64, 1, 256),
+            ("nodes_most", self.nodes_most as u64, 0, 256),
             ("fault_ms", self.fault_ms, 0, 30 * 86_400_000),
             // In a shorter time no progress would have to be seen.
             ("heal_ms", self.heal_ms, heal_limit_ms, 30 * 86_400_000),
@@ -329,6 +342,19 @@ impl Scenario {
         let mut stakes = self.stakes.of(seed, self.members());
         stakes.resize(self.nodes, 0);
         stakes
+    }
+
+    /// The scenario that `seed` makes of it: one whose number of nodes is drawn.
+    #[must_use]
+    pub fn drawn(&self, seed: Seed) -> Self {
+        let mut drawn = self.clone();
+        if self.nodes_most > self.nodes {
+            let mut draw = seed.draw(Domain::Plan, 10, 0, 0);
+            let nodes = draw.within(self.nodes as u64, self.nodes_most as u64);
+            drawn.nodes = usize::try_from(nodes).expect("a scenario has few nodes");
+        }
+        drawn.nodes_most = 0;
+        drawn
     }
 
     /// The plan of `seed`.
@@ -411,6 +437,16 @@ mod tests {
             assert_eq!(scenario.name, name);
             assert_eq!(Scenario::parse(name, &scenario.to_text()), Ok(scenario));
         }
+    }
+
+    #[cfg(not(feature = "planted"))]
+    #[test]
+    fn a_build_without_planted_bugs_takes_none() {
+        let refused = Scenario::parse("x", "bug = \"amnesia\"");
+        assert!(
+            matches!(refused, Err(ScenarioError::Syntax { .. })),
+            "{refused:?}"
+        );
     }
 
     #[test]

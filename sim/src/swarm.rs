@@ -132,6 +132,7 @@ mod tests {
     fn plans_of(mut scenario: Scenario, seeds: u64) -> impl Iterator<Item = Plan> {
         scenario.fault_gap_ms = 300;
         (0..seeds).map(move |seed| {
+            let scenario = scenario.drawn(Seed::new(seed));
             let plan = scenario.plan(Seed::new(seed));
             assert_eq!(Plan::parse(&plan.to_text()), Ok(plan.clone()));
             assert_eq!(plan.check(scenario.nodes, scenario.until()), Ok(()));
@@ -144,13 +145,18 @@ mod tests {
         words.join(" ")
     }
 
-    /// The kinds of actions, disk faults and hosts in the plans of a scenario, and the most of each part of a link's
-    /// fault.
+    /// The kinds of actions (but for who is a member, and how), disk faults and hosts in the plans of a scenario, and the
+    /// most of each part of a link's fault.
     fn kinds(scenario: Scenario) -> ([String; 3], [u64; 8]) {
         let (mut actions, mut disks, mut hosts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut links = [0; 8];
         for step in plans_of(scenario, 300).flat_map(|plan| plan.steps) {
-            actions.insert(step.action.name());
+            if !matches!(
+                step.action,
+                Action::Absent { .. } | Action::Byzantine { .. } | Action::Honest { .. }
+            ) {
+                actions.insert(step.action.name());
+            }
             match step.action {
                 Action::Disk { fault, .. } => _ = disks.insert(format!("{:?}", fault.kind())),
                 Action::Host { manner, .. } => {
@@ -195,8 +201,8 @@ mod tests {
             }
             assert_eq!(
                 actions,
-                "clock_drift clock_repair clock_step crash cut disk disk_clear heal heal_all host link mend \
-                 partition pause reset restart resume slow swap_disks",
+                "byzantine clock_drift clock_repair clock_step crash cut disk disk_clear heal heal_all honest host \
+                 link mend partition pause reset restart resume slow swap_disks",
                 "{name}"
             );
             assert_eq!(
@@ -340,6 +346,25 @@ mod tests {
             }
             assert_eq!(worst, Zone::SafetyOnly);
             assert!((2_500..=3_333).contains(&most), "{most}");
+        }
+    }
+
+    #[test]
+    fn twins_are_byzantine_from_the_beginning_and_stay_within_the_budget() {
+        let scenario = Scenario {
+            nodes: 10,
+            twins: 2,
+            ..crowd(Stakes::Equal)
+        };
+        for (seed, plan) in (0..).map(Seed::new).zip(plans_of(scenario.clone(), 50)) {
+            let stakes = scenario.stakes(seed);
+            assert_eq!(stakes[7..], [1_250, 0, 0]);
+            assert_eq!(budget::zone(&plan, &stakes), Zone::SafetyAndLiveness, "{seed}");
+            let twins = plan.steps.iter().filter_map(|step| match &step.action {
+                Action::Byzantine { node, strategy, .. } if strategy == "twin" => Some((*node, step.at_us)),
+                _ => None,
+            });
+            assert_eq!(Vec::from_iter(twins), [(0, 0), (8, 0), (1, 0), (9, 0)]);
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde::Deserialize;
 use sim::Seed;
 use sim::adversary::Manner;
+use sim::budget::Stakes;
 use sim::disk::{DiskFault, FaultKind, Survivors};
 use sim::kernel::{Kernel, Madsim, Plain};
 use sim::load;
@@ -55,7 +56,7 @@ fn a_run_is_the_same_on_both_kernels() {
         fault_ms: 6_000,
         heal_ms: 2_000,
         fault_gap_ms: 250,
-        ..Scenario::built_in("swarm").expect("it is built in")
+        ..Scenario::default()
     };
     for seed in (0..12).map(Seed::new) {
         let plan = scenario.plan(seed);
@@ -84,7 +85,7 @@ fn one_byzantine_node_of_four_stops_nobody_and_its_run_is_the_same_on_both_kerne
         heal_ms: 31_000,
         pause_ms: 1_000,
         faults: Vec::new(),
-        ..Scenario::built_in("swarm").expect("it is built in")
+        ..Scenario::default()
     };
     let seed = Seed::new(3);
     let mut ends = Vec::new();
@@ -126,6 +127,8 @@ struct Stored {
     plan: String,
     /// A built-in scenario.
     scenario: String,
+    /// How many nodes it has.
+    nodes: usize,
     /// A plan that showed a bug under one seed is rarely alone in it.
     seeds: Vec<u64>,
     /// `pass`, or the class and the rule that objects.
@@ -155,6 +158,11 @@ fn every_stored_plan_comes_to_its_stored_verdict() {
         let name = &stored.plan;
         let plan = Plan::parse(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let scenario = Scenario::built_in(&stored.scenario).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let scenario = Scenario {
+            nodes: stored.nodes,
+            stakes: Stakes::Equal,
+            ..scenario
+        };
         for seed in stored.seeds.iter().copied().map(Seed::new) {
             let outcome = run::<Madsim>(&scenario, seed, plan.clone());
             let verdict = match &outcome.violation {
@@ -201,7 +209,7 @@ fn after_lies(number: usize, forgives: bool) -> Option<(Class, &'static str)> {
     let scenario = Scenario {
         nodes: 4,
         faults: Vec::new(),
-        ..Scenario::built_in("swarm").expect("it is built in")
+        ..Scenario::default()
     };
     let nodes = 0..scenario.nodes;
     let lie = |node| {
@@ -287,7 +295,7 @@ fn oracles_are_told_who_takes_part_and_the_late_and_the_wiped_catch_up() {
         heal_ms: 31_000,
         pause_ms: 500,
         faults: Vec::new(),
-        ..Scenario::built_in("swarm").expect("it is built in")
+        ..Scenario::default()
     };
     let turn = Action::Byzantine {
         node: 0,
@@ -334,7 +342,7 @@ fn a_node_is_spared_when_no_fault_of_its_disk_has_struck() {
         fault_ms: 5_000,
         heal_ms: 1_000,
         faults: Vec::new(),
-        ..Scenario::built_in("swarm").expect("it is built in")
+        ..Scenario::default()
     };
     let lie = |at_ms, node| {
         let fault = DiskFault::LyingSync;
@@ -370,7 +378,7 @@ fn a_quorum_that_stays_cut_off_after_the_heal_is_found_out() {
     let scenario = Scenario {
         nodes: 4,
         faults: Vec::new(),
-        ..Scenario::built_in("swarm").expect("it is built in")
+        ..Scenario::default()
     };
     let partition = |after_ms: u64| Plan {
         steps: vec![

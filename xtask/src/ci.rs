@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 
 use crate::workspace::Workspace;
-use crate::{cargo, readme, rocksdb, sim, test, tidy, tools};
+use crate::{cargo, planted, readme, rocksdb, sim, test, tidy, tools};
 
 /// The command line of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -79,6 +79,9 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     report.step("canaries", || {
         passed(cargo::check(&mut sim::canaries(workspace)?))
+    })?;
+    report.step("planted bugs", || {
+        passed(cargo::check(&mut planted::check(workspace)?))
     })?;
     report.step("the run in README.md", || passed(readme::check(workspace, false)))?;
     report.step("deny", || deny(workspace))?;

@@ -7,7 +7,7 @@
 //! - Every child gets `--cfg madsim`, also where an environment's RUSTFLAGS replaces the repository's own.
 //! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
 //!
-//! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`bench`](mod@bench),
+//! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`planted`], [`bench`](mod@bench),
 //! [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
 
 mod bench;
@@ -15,6 +15,7 @@ mod cargo;
 mod ci;
 mod fixtures;
 mod layers;
+mod planted;
 mod readme;
 mod rocksdb;
 mod sim;
@@ -61,6 +62,9 @@ enum Command {
     /// Say what this machine lets the simulator watch: `sim doctor`
     #[command(disable_help_flag = true)]
     Doctor(Forwarded),
+    /// Plant one bug after the other, and write how many runs find it into sim/PLANTED.md
+    #[command(disable_help_flag = true)]
+    Planted(Forwarded),
     /// Run many seeds; for ten minutes unless the arguments say how many or how long
     #[command(disable_help_flag = true)]
     Swarm(Forwarded),
@@ -79,7 +83,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Forwarded {
-    /// Passed on as they are; a leading `--dev` builds the simulator without optimisation
+    /// Passed on as they are; a leading `--dev` builds the simulator without optimisation, `--planted` with planted bugs
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     arguments: Vec<OsString>,
 }
@@ -104,6 +108,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bisect(forwarded) => sim::run(&workspace, Some("bisect"), forwarded.arguments),
         Command::View(forwarded) => sim::run(&workspace, Some("view"), forwarded.arguments),
         Command::Doctor(forwarded) => sim::doctor(&workspace, forwarded.arguments),
+        Command::Planted(forwarded) => planted::run(&workspace, forwarded.arguments),
         Command::Swarm(forwarded) => sim::swarm(&workspace, forwarded.arguments),
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci(arguments) => ci::run(&workspace, &arguments),

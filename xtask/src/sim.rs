@@ -18,12 +18,12 @@ const BINARY: &str = "soma-sim";
 /// A build that takes longer says so, and says again how far it is after each further period.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What only the doctor's simulator has: planted leaks through crates that a run must not use.
-const CANARIES: &[&str] = &["--features", "canary"];
+/// What no other build has: leaks through crates that a run must not use, and bugs of consensus that a run can be given.
+const PLANTED: &[&str] = &["--features", "canary,planted"];
 
 /// How the simulator is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Profile {
+pub enum Profile {
     /// Optimised, with debug assertions.
     Sim,
     /// Compiled fast, runs slowly.
@@ -32,8 +32,13 @@ enum Profile {
 
 /// Builds the simulator and replaces this process by it. Returns only when that fails.
 ///
-/// `subcommand` goes before `arguments`, from which a leading `--dev` is taken.
+/// `subcommand` goes before `arguments`, from which a leading `--dev` or `--planted` is taken.
 pub fn run(workspace: &Workspace, subcommand: Option<&str>, arguments: Vec<OsString>) -> anyhow::Result<()> {
+    if arguments.first().is_some_and(|first| first == "--planted") {
+        let mut simulator = planted(workspace, Profile::Sim)?;
+        simulator.args(subcommand).args(&arguments[1..]);
+        return become_process(simulator);
+    }
     let (profile, arguments) = take_profile(arguments);
     let mut simulator = simulator(workspace, profile)?;
     simulator.args(subcommand).args(arguments);
@@ -54,7 +59,7 @@ pub fn swarm(workspace: &Workspace, arguments: Vec<OsString>) -> anyhow::Result<
 /// Builds the simulator with every planted leak and replaces this process by its `doctor`.
 pub fn doctor(workspace: &Workspace, arguments: Vec<OsString>) -> anyhow::Result<()> {
     let (profile, arguments) = take_profile(arguments);
-    let mut doctor = Command::new(build(workspace, profile, CANARIES)?);
+    let mut doctor = planted(workspace, profile)?;
     doctor.arg("doctor").args(arguments);
     become_process(doctor)
 }
@@ -62,12 +67,17 @@ pub fn doctor(workspace: &Workspace, arguments: Vec<OsString>) -> anyhow::Result
 /// The doctor with every planted leak, for `cargo xtask ci`: it fails if one is missed that this host lets be caught. It
 /// is compiled fast, for what the guard catches does not depend on the profile.
 pub fn canaries(workspace: &Workspace) -> anyhow::Result<Command> {
-    let mut doctor = Command::new(build(workspace, Profile::Dev, CANARIES)?);
+    let mut doctor = planted(workspace, Profile::Dev)?;
     doctor
         .current_dir(&workspace.root)
         .stdin(Stdio::null())
         .arg("doctor");
     Ok(doctor)
+}
+
+/// The simulator with everything that is planted.
+pub fn planted(workspace: &Workspace, profile: Profile) -> anyhow::Result<Command> {
+    Ok(Command::new(build(workspace, profile, PLANTED)?))
 }
 
 /// The simulator, built, and told which commit it was built from: traces say it.

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+// With the feature `planted` this would not be constant, and would not compile.
+const _: () = assert!(!::consensus::planted!(Amnesia), "nobody ships planted bugs");
+
 /// Runs nodes of a SOMA network
 #[derive(Parser)]
 #[command(name = "soma", version)]

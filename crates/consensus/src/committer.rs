@@ -23,7 +23,7 @@ use std::sync::Arc;
 use types::{AuthorityIndex, BlockRef, Round, Slot};
 
 use crate::dag::{Dag, Place, Places, Vertex};
-use crate::members::{Members, Suite, is_quorum};
+use crate::members::{Members, Suite, is_quorum, is_validity};
 use crate::schedule::Schedule;
 
 /// Rounds from a leader to its certificates, both counted.
@@ -85,12 +85,33 @@ impl Tally {
         let certified = self
             .candidates
             .iter()
-            .filter(|candidate| is_quorum(candidate.power));
+            .filter(|candidate| is_quorum(candidate.power) || (planted!(CommitByOne) && candidate.power > 0));
         match certified.map(|candidate| candidate.name).min() {
             Some(name) => Status::Commit(name),
             None if is_quorum(self.blame) => Status::Skip,
+            None if planted!(SkipByFew) && is_validity(self.blame) => Status::Skip,
+            None if planted!(SkipPerBlock) && is_quorum(self.against_first()) => Status::Skip,
             None => Status::Undecided,
         }
+    }
+
+    /// Of a planted bug: who votes for any block of the slot.
+    fn voters(&self) -> Places {
+        let mut voters = Places::default();
+        for place in self
+            .candidates
+            .iter()
+            .flat_map(|candidate| candidate.voters.iter())
+        {
+            voters.insert(place);
+        }
+        voters
+    }
+
+    /// Of a planted bug: the power that does not vote for the block that came first.
+    fn against_first(&self) -> u32 {
+        let others = self.candidates.iter().skip(1);
+        self.blame + others.map(|candidate| candidate.votes).sum::<u32>()
     }
 }
 
@@ -164,7 +185,7 @@ impl<S: Suite> Committer<S> {
                     let authors = tally.blamers.authors();
                     if tally.blamers.insert(place) && !authors.contains(place.author) {
                         tally.blame += members.power(place.author);
-                        is_ripe |= is_quorum(tally.blame);
+                        is_ripe |= is_quorum(tally.blame) || planted!(SkipByFew);
                     }
                     continue;
                 };
@@ -173,6 +194,7 @@ impl<S: Suite> Committer<S> {
                     let authors = candidate.voters.authors();
                     if candidate.voters.insert(place) && !authors.contains(place.author) {
                         candidate.votes += members.power(place.author);
+                        is_ripe |= planted!(SkipPerBlock);
                     }
                 }
             }
@@ -183,16 +205,22 @@ impl<S: Suite> Committer<S> {
         };
         if certified > above {
             for tally in self.tallies(certified).into_iter().flatten() {
+                let any = planted!(VotesForSlot).then(|| tally.voters());
                 for candidate in &mut tally.candidates {
+                    let support = || vertex.support(any.as_ref().unwrap_or(&candidate.voters), &members);
+                    let is_enough = if planted!(CertificateOfFew) {
+                        is_validity
+                    } else {
+                        is_quorum
+                    };
                     // Nobody looks up votes that cannot be a quorum.
-                    if !is_quorum(candidate.votes) || !is_quorum(vertex.support(&candidate.voters, &members))
-                    {
+                    if !(is_enough(candidate.votes) || any.is_some()) || !is_enough(support()) {
                         continue;
                     }
                     let authors = candidate.certificates.authors();
                     if candidate.certificates.insert(place) && !authors.contains(place.author) {
                         candidate.power += members.power(place.author);
-                        is_ripe |= is_quorum(candidate.power);
+                        is_ripe |= is_quorum(candidate.power) || planted!(CommitByOne);
                     }
                 }
             }
@@ -269,6 +297,9 @@ impl<S: Suite> Committer<S> {
             certificates.any(|place| reached.contains(place))
         });
         match certified.map(|candidate| candidate.name).min() {
+            Some(_) if planted!(FirstCandidate) => {
+                Status::Commit(self.rounds[index][offset].candidates[0].name)
+            }
             Some(name) => Status::Commit(name),
             None => Status::Skip,
         }

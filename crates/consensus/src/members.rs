@@ -147,7 +147,10 @@ impl Members<Production> {
 }
 
 /// Whether as much power is a quorum: 6,667 or more.
-pub const fn is_quorum(power: u32) -> bool {
+pub fn is_quorum(power: u32) -> bool {
+    if planted!(RoundedQuorum) {
+        return (power + 500) / 1_000 >= 6;
+    }
     power >= VotingPower::QUORUM.get() as u32
 }
 

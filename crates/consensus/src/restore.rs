@@ -2,7 +2,7 @@
 //!
 //! The store of an epoch holds a *marker* from the moment on at which its owner is entitled to sign in the epoch. A
 //! store without one is a store that was lost: what was signed before is asked of the others (see
-//! [`crate::recovery`]).
+//! the crate's `core::recover`).
 
 use bytes::Bytes;
 use crypto::Digest;

@@ -88,10 +88,12 @@ pub struct Pace {
     pub horizon: u32,
     /// Blocks of one author that are held while their parents are missing.
     pub held_blocks: usize,
-    /// Bytes of all held blocks; each author has an equal share of them, and room for one block at least.
+    /// Bytes of all held blocks; each author has an equal share of them, and room for a few blocks at least.
     pub held_bytes: usize,
     /// Commits behind the committee's before commits are fetched instead of blocks.
     pub commit_lag: u64,
+    /// Without a commit for so long, commits are fetched however far behind.
+    pub stall: Duration,
     /// Commits asked for in one request.
     pub fetch_commits: u64,
     /// Own blocks that may be made before the first of them is durable.
@@ -117,6 +119,7 @@ impl Default for Pace {
             held_blocks: 256,
             held_bytes: 64 << 20,
             commit_lag: 100,
+            stall: Duration::from_secs(3),
             fetch_commits: 100,
             undurable: 8,
             queued_payloads: 16_384,

@@ -73,6 +73,9 @@ pub enum Command {
     List,
     /// Says what this machine lets the simulator watch, and whether each planted leak is caught.
     Doctor,
+    /// Plants one bug after the other, and says how many runs it takes until an oracle objects.
+    #[cfg(feature = "planted")]
+    Planted(PlantedArguments),
 }
 
 #[derive(Args)]
@@ -143,6 +146,10 @@ pub struct WhatArguments {
     /// Runs this plan instead of the one that the seed draws.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["faults", "byz"])]
     pub plan: Option<PathBuf>,
+    /// Plants this bug in every node.
+    #[cfg(feature = "planted")]
+    #[arg(long, value_name = "NAME", value_parser = parse_bug)]
+    pub bug: Option<consensus::planted::Bug>,
 }
 
 impl WhatArguments {
@@ -154,8 +161,30 @@ impl WhatArguments {
     /// Whether anything was said.
     pub fn is_said(&self) -> bool {
         let is_drawn_otherwise = !self.faults.is_empty() || self.byz.is_some();
+        #[cfg(feature = "planted")]
+        let is_drawn_otherwise = is_drawn_otherwise || self.bug.is_some();
         self.scenario.is_some() || self.nodes.is_some() || is_drawn_otherwise || self.plan.is_some()
     }
+}
+
+#[cfg(feature = "planted")]
+#[derive(Args)]
+pub struct PlantedArguments {
+    /// Only these bugs.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = parse_bug)]
+    pub only: Vec<consensus::planted::Bug>,
+    /// The last seed that is tried.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub seeds: u64,
+    /// Makes the plan of each find as small as it gets, in RUNS runs at most (60 unless given).
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shrink: Option<u32>,
+    /// The page whose table has a row for each bug.
+    #[arg(long, value_name = "FILE")]
+    pub page: PathBuf,
+    /// Runs a few rows of the page again instead: the same oracles have to object.
+    #[arg(long, conflicts_with_all = ["only", "shrink"])]
+    pub check: bool,
 }
 
 #[derive(Args)]
@@ -310,6 +339,16 @@ fn parse_byzantine(text: &str) -> Result<(u64, u64), String> {
     let parsed = percent.parse().ok().zip(most.parse().ok());
     parsed.filter(|(percent, _)| *percent <= 100).ok_or_else(|| {
         format!("`{text}` is not a share of a hundred and a number of nodes, such as 30 or 30,1")
+    })
+}
+
+#[cfg(feature = "planted")]
+fn parse_bug(text: &str) -> Result<consensus::planted::Bug, String> {
+    let bugs = consensus::planted::Bug::ALL;
+    let found = bugs.iter().find(|bug| bug.name() == text);
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = bugs.iter().map(|bug| bug.name()).collect();
+        format!("no bug is called `{text}`: {}", names.join(", "))
     })
 }
 

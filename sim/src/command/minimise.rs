@@ -21,7 +21,7 @@ pub fn smallest(
 ) -> Result<Candidate> {
     let start = Candidate {
         plan: recipe.plan(verdict.seed),
-        nodes: recipe.scenario.nodes,
+        nodes: recipe.scenario.drawn(verdict.seed).nodes,
     };
     let Some(failure) = &verdict.failure else {
         return Ok(start);
@@ -33,7 +33,7 @@ pub fn smallest(
         let recipe = Recipe {
             scenario: Scenario {
                 nodes: candidate.nodes,
-                ..recipe.scenario.clone()
+                ..recipe.scenario.drawn(verdict.seed)
             },
             plan: Some(candidate.plan.clone()),
             ..recipe.clone()

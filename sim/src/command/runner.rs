@@ -138,11 +138,14 @@ impl Runner<'_> {
             None => faults.join(","),
         };
         let until = scenario.until();
+        let nodes = match (scenario.nodes_most > scenario.nodes, self.seeds.are_many) {
+            (true, true) => format!("{}..{}", scenario.nodes, scenario.nodes_most + 1),
+            _ => scenario.drawn(Seed::new(self.seeds.first)).nodes.to_string(),
+        };
         let text = format!(
-            "{} scenario={} nodes={} faults={faults} until={until} kernel=\"{}\" crypto={CRYPTO}\n",
+            "{} scenario={} nodes={nodes} faults={faults} until={until} kernel=\"{}\" crypto={CRYPTO}\n",
             self.seeds.text(),
             setup::quoted(self.arguments.what.scenario()),
-            scenario.nodes,
             Madsim::NAME
         );
         let value = serde_json::json!({
@@ -151,6 +154,7 @@ impl Runner<'_> {
             "end": self.seeds.end,
             "scenario": self.arguments.what.scenario(),
             "nodes": scenario.nodes,
+            "nodes_most": scenario.nodes_most.max(scenario.nodes),
             "faults": faults,
             "until_ns": until.as_nanos(),
             "kernel": Madsim::NAME,

@@ -89,7 +89,11 @@ fn draw_seed() -> Result<u64> {
 
 /// What runs are made from, as the arguments say it.
 pub fn recipe(what: &WhatArguments, build: Build) -> Result<Recipe> {
-    let scenario = scenario(what)?;
+    let mut scenario = scenario(what)?;
+    if what.plan.is_some() {
+        // A plan names nodes: it is one for so many of them.
+        scenario.nodes_most = 0;
+    }
     let plan = match &what.plan {
         None => None,
         Some(path) => {
@@ -119,7 +123,7 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
         Scenario::built_in(name).map_err(refused)?
     };
     if let Some(nodes) = what.nodes {
-        scenario.nodes = nodes;
+        (scenario.nodes, scenario.nodes_most) = (nodes, 0);
     }
     if !what.faults.is_empty() {
         scenario.faults = FamilyChange::apply(&what.faults, &scenario.faults).map_err(Refusal)?;
@@ -140,6 +144,10 @@ pub fn scenario(what: &WhatArguments) -> Result<Scenario> {
     }
     if let Some((percent, most)) = what.byz {
         (scenario.byzantine_percent, scenario.byzantine_most) = (percent, most);
+    }
+    #[cfg(feature = "planted")]
+    {
+        scenario.bug = what.bug.or(scenario.bug);
     }
     scenario.check().map_err(refused)?;
     Ok(scenario)
@@ -208,6 +216,11 @@ pub fn repro(what: &WhatArguments, seed: Seed, nodes: Option<usize>, plan: Optio
             }
         }
     }
+    #[cfg(feature = "planted")]
+    if let Some(bug) = what.bug {
+        words[0] = words[0].replacen("sim", "sim --planted", 1);
+        words.push(format!("--bug {}", bug.name()));
+    }
     words.join(" ")
 }
 
@@ -270,6 +283,8 @@ mod tests {
             ],
             byz: Some((30, 1)),
             plan: None,
+            #[cfg(feature = "planted")]
+            bug: None,
         };
         let line = "cargo xtask sim --seed 7 --scenario 'my scenario'\\''s.toml' --nodes 5 --faults none,-clock \
              --byz 30,1";

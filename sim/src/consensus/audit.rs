@@ -3,26 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus::SubDag;
+use consensus::{Rules, SubDag};
+use crypto::Digest;
 use env::{Durability, StorageError};
 use node::consensus::{Consumer, Flow, Log};
 use types::{AuthorityIndex, BlockRef, CommitRef, Epoch, Round, UnixMillis};
 
 use crate::handle::SimEnv;
 
-/// What the members of one network have been given, all together.
-#[derive(Clone, Default)]
-pub struct Audit(Arc<Mutex<Ledger>>);
+/// The beacon that follows one, by the share of a member in a round of the epoch with these rules.
+pub type NextBeacon = Arc<dyn Fn(&Rules, &Digest, AuthorityIndex, Round) -> Digest + Send + Sync>;
 
-#[derive(Default)]
+/// What the members of one network have been given, all together.
+#[derive(Clone)]
+pub struct Audit {
+    ledger: Arc<Mutex<Ledger>>,
+    next_beacon: NextBeacon,
+}
+
 struct Ledger {
     /// The first epoch that is not over.
     open: u64,
     epochs: BTreeMap<Epoch, Order>,
 }
 
-#[derive(Default)]
 struct Order {
+    rules: Rules,
+    beacon: Digest,
     /// The end of the longest chain.
     index: u64,
     leader: Option<(Round, AuthorityIndex)>,
@@ -42,29 +49,48 @@ enum Place {
 }
 
 impl Audit {
+    /// Nothing yet, under these rules of all epochs.
+    pub fn new(rules: impl Iterator<Item = Rules>, next_beacon: NextBeacon) -> Self {
+        let order = |rules: Rules| Order {
+            beacon: rules.beacon,
+            index: 0,
+            leader: None,
+            timestamp: rules.start,
+            blocks: BTreeSet::new(),
+            rules,
+        };
+        let epochs = rules.map(|rules| (rules.epoch, order(rules))).collect();
+        Self {
+            ledger: Arc::new(Mutex::new(Ledger { open: 0, epochs })),
+            next_beacon,
+        }
+    }
+
     /// The first epoch that nobody has seen the end of.
     pub fn open(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).open
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).open
     }
 
     /// Takes note of a commit of an epoch.
     fn take(&self, epoch: Epoch, dag: &SubDag) -> Place {
-        let mut ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         if dag.is_last {
             ledger.open = ledger.open.max(epoch.get() + 1);
         }
-        let order = ledger.epochs.entry(epoch).or_default();
+        let order = ledger.epochs.get_mut(&epoch).expect("a member is of some epoch");
         if dag.commit.index.get() != order.index + 1 {
             return Place::Elsewhere;
         }
         order.index += 1;
-        order.check(dag).map_or(Place::Next, Place::Wrong)
+        order
+            .check(dag, &self.next_beacon)
+            .map_or(Place::Next, Place::Wrong)
     }
 }
 
 impl Order {
     /// What is wrong with the next commit, if anything is.
-    fn check(&mut self, dag: &SubDag) -> Option<Wrong> {
+    fn check(&mut self, dag: &SubDag, next_beacon: &NextBeacon) -> Option<Wrong> {
         let commit = &dag.commit;
         let leader = (commit.leader.round, commit.leader.author);
         if self.leader.is_some_and(|(round, _)| leader.0 < round) || self.leader == Some(leader) {
@@ -75,6 +101,12 @@ impl Order {
             return Some(Wrong::Timestamp);
         }
         self.timestamp = commit.timestamp;
+        let has_beacon = self.rules.has_beacon(leader.0);
+        let beacon = has_beacon.then(|| next_beacon(&self.rules, &self.beacon, leader.1, leader.0));
+        if commit.beacon != beacon {
+            return Some(Wrong::Beacon);
+        }
+        self.beacon = beacon.unwrap_or(self.beacon);
         if !commit.blocks.is_sorted() || commit.blocks.last().is_none_or(|last| last.round != leader.0) {
             return Some(Wrong::Order);
         }
@@ -94,6 +126,8 @@ enum Wrong {
     Order,
     /// It holds a block that an earlier one holds.
     Twice,
+    /// Its beacon is not what the one before and its leader's share make: the leader has had a choice.
+    Beacon,
 }
 
 /// The consumer of one member.
@@ -151,6 +185,11 @@ impl Consumer for Auditor {
         let (index, digest) = (commit.commit.index.get(), commit.digest.get());
         let timestamp = commit.commit.timestamp.get();
         env::event!(self.env, "handled", index, timestamp, digest.as_bytes());
+        if let Some(beacon) = commit.commit.beacon {
+            let leader = commit.commit.leader;
+            let (round, author) = (u64::from(leader.round.get()), u64::from(leader.author.get()));
+            env::event!(self.env, "beacon", round, author, beacon.as_bytes());
+        }
         match self.audit.take(self.epoch, &commit) {
             Place::Next => self.tell(&commit),
             Place::Wrong(wrong) => env::event!(self.env, "order_broken", index, wrong as u64),

@@ -11,10 +11,10 @@ mod figures;
 mod limits;
 mod liveness;
 #[cfg(test)]
-mod lives;
+pub(super) mod lives;
 mod memory;
 mod quality;
-mod scene;
+pub(super) mod scene;
 
 use std::collections::BTreeMap;
 
@@ -28,16 +28,18 @@ use self::quality::Quality;
 use self::scene::Scene;
 use super::committees::Committees;
 use super::member::DISK_FAILED;
+use super::rounds::{EveryRound, SteadyPace};
 use crate::draw::Seed;
 use crate::oracle::{Class, Fact, Oracle, Violation};
-use crate::scenario::Scenario;
+use crate::plan::{Action, Plan};
+use crate::scenario::{NetPreset, Scenario};
 use crate::time::VirtualTime;
 
 /// The oracles of the load.
-pub fn oracles(seed: Seed, scenario: &Scenario) -> Vec<Box<dyn Oracle>> {
+pub fn oracles(seed: Seed, scenario: &Scenario, plan: &Plan) -> Vec<Box<dyn Oracle>> {
     let scene = Scene::new(Committees::new(seed, scenario), scenario.nodes);
     let limits = Limits::new(seed, scenario);
-    vec![
+    let mut oracles: Vec<Box<dyn Oracle>> = vec![
         Box::new(OneChain::new(scene.clone())),
         Box::new(OneBlockPerSlot::new(scene.clone())),
         Box::new(EachCommitOnce::new(scenario.nodes)),
@@ -50,12 +52,20 @@ pub fn oracles(seed: Seed, scenario: &Scenario) -> Vec<Box<dyn Oracle>> {
             &super::pace(scenario),
         )),
         Box::new(Progress::new(scene.clone(), limits.heal)),
+        Box::new(EveryRound::new(scene.clone())),
         Box::new(Quality::new(scene, limits)),
         Box::new(Figures::default()),
-    ]
+    ];
+    let is_nothing = |action: &Action| matches!(action, Action::Absent { .. } | Action::HealAll);
+    let is_plain = scenario.net == NetPreset::Lan && scenario.epochs <= 1;
+    if is_plain && plan.steps.iter().all(|step| is_nothing(&step.action)) {
+        let half = VirtualTime::from_nanos(scenario.until().as_nanos() / 2);
+        oracles.push(Box::new(SteadyPace::new(scenario.pause(), half)));
+    }
+    oracles
 }
 
-fn violation(fact: &Fact<'_>, class: Class, oracle: &'static str, what: String) -> Violation {
+pub(super) fn violation(fact: &Fact<'_>, class: Class, oracle: &'static str, what: String) -> Violation {
     let Fact::Said { node, at, seq, .. } = fact else {
         unreachable!("an oracle objects to what a node says");
     };
@@ -201,6 +211,7 @@ impl Oracle for Order {
                     "its timestamp is below the one before",
                     "its blocks are out of order",
                     "it holds a block that an earlier one holds",
+                    "its beacon is not the one that its leader's share makes",
                 ];
                 let what = usize::try_from(event.b)
                     .ok()

@@ -102,7 +102,8 @@ fn run(scenario: &Scenario, steps: Vec<Step>) -> Ran {
 fn watch(scenario: &Scenario, seed: Seed, mut steps: Vec<Step>) -> Ran {
     steps.push(Step::new(scenario.fault_ms, Action::HealAll));
     let notes = Notes::default();
-    let mut oracles = consensus::oracles(seed, scenario);
+    let plan = Plan { steps };
+    let mut oracles = consensus::oracles(seed, scenario, &plan);
     oracles.push(Box::new(notes.clone()));
     let simulation = Simulation {
         seed,
@@ -111,7 +112,7 @@ fn watch(scenario: &Scenario, seed: Seed, mut steps: Vec<Step>) -> Ran {
         blobs: Vec::new(),
         stakes: scenario.stakes(seed),
         strategies: consensus::strategies(),
-        plan: Plan { steps },
+        plan,
         until: scenario.until(),
         oracles,
         header: Header::default(),

@@ -1,12 +1,14 @@
 //! From a block that comes in to a vertex of the graph.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use crypto::Verified;
 use types::{AuthorityIndex, BlockRef, Equivocation};
 
 use super::Core;
 use crate::block::{Parents, SignedBlock};
-use crate::dag::{Resolved, Want};
+use crate::dag::{MAX_SIBLINGS, Place, Resolved, Vertex, Want};
 use crate::held::Admission;
 use crate::machine::{Action, Fault, Now, Record, Table};
 use crate::members::Suite;
@@ -78,9 +80,10 @@ impl<S: Suite> Core<S> {
             }
             match self.dag.resolve(&block) {
                 Resolved::Parents(parents) => {
-                    if self.dag.names(name.slot()).len() > 0 {
+                    let known = self.dag.names(name.slot()).len();
+                    if known > 0 {
                         self.accuse(&block, &parents);
-                        if !self.is_needed(&name) {
+                        if known >= MAX_SIBLINGS || !self.is_needed(&name) {
                             continue;
                         }
                     }
@@ -137,9 +140,24 @@ impl<S: Suite> Core<S> {
         }
     }
 
-    /// Whether a further block of a slot is accepted: somebody else's block has it as a parent, or a commit holds it.
+    /// Whether a further block of a slot is accepted: a commit holds it, or a block waits for it whose author has not
+    /// equivocated, or for one that does so. What only equivocators build on is needed by nobody.
     fn is_needed(&self, name: &BlockRef) -> bool {
-        self.held.is_wanted(&Want::Name(*name)) || self.catch_up.wants(name)
+        let (mut seen, mut ahead) = (BTreeSet::new(), vec![*name]);
+        while let Some(name) = ahead.pop() {
+            if self.catch_up.wants(&name) {
+                return true;
+            }
+            for child in self.held.children(&name) {
+                if !self.equivocators.contains(child.author) {
+                    return true;
+                }
+                if seen.insert(child) {
+                    ahead.push(child);
+                }
+            }
+        }
+        false
     }
 
     /// Writes a block down and puts it into the graph.
@@ -160,13 +178,34 @@ impl<S: Suite> Core<S> {
                 previous.iter().all(is_plain).then(|| block.frame().clone())
             }
         };
-        self.enter(block, parents);
+        let place = self.enter(block, parents);
+        if place.position == 1 {
+            self.store_in_full(name);
+        }
         let frame = in_short
             .or_else(|| self.dag.frame(&name))
             .expect("a block that was just accepted is in the graph");
         self.store(&name, frame);
         self.fetcher.stop(&Want::Name(name));
         self.fetcher.stop(&Want::Slot(name.slot()));
+    }
+
+    /// A slot has a second block: those above that name the first in short are written down in full from now on, so that they can be
+    /// read however many more there will be. They come before it in the store, where nothing is ambiguous yet.
+    fn store_in_full(&mut self, second: BlockRef) {
+        let above = types::Round::new(second.round.get() + 1);
+        let of_author = |vertex: &Vertex<S>| vertex.previous().contains(second.author).then(|| vertex.name());
+        let names: Vec<BlockRef> = self
+            .dag
+            .round(above)
+            .filter_map(|(_, vertex)| of_author(vertex))
+            .collect();
+        for name in names {
+            if let Some(value) = self.dag.frame(&name) {
+                let (table, key) = (Table::Blocks, block_key(&name));
+                self.actions.push(Action::Rewrite(Record { table, key, value }));
+            }
+        }
     }
 
     pub(super) fn store(&mut self, name: &BlockRef, frame: Bytes) {
@@ -178,7 +217,7 @@ impl<S: Suite> Core<S> {
     }
 
     /// Puts a block into the graph and counts what it says.
-    pub(super) fn enter(&mut self, block: SignedBlock<S>, parents: &[BlockRef]) {
+    pub(super) fn enter(&mut self, block: SignedBlock<S>, parents: &[BlockRef]) -> Place {
         let (name, vote) = (block.reference(), block.vote());
         let place = self.dag.insert(block, parents);
         let vertex = self
@@ -192,21 +231,25 @@ impl<S: Suite> Core<S> {
                 *latest = Some((vote, name));
             }
         }
+        place
     }
 
     /// Two blocks of one slot: shown once for each author.
-    fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
+    pub(super) fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
         let name = block.reference();
-        if !self.equivocators.insert(name.author) {
+        if self.equivocators.insert(name.author) {
+            self.blame(name.author, Fault::Equivocated);
+        }
+        if self.accused.contains(name.author) {
             return;
         }
-        self.blame(name.author, Fault::Equivocated);
         let first = self
             .dag
             .names(name.slot())
             .find_map(|first| self.dag.header(&first));
         let second = block.signed_header(parents);
         if let Some(Ok(proof)) = first.map(|first| Equivocation::new(first, second)) {
+            self.accused.insert(name.author);
             self.actions.push(Action::Accuse(Box::new(proof)));
         }
     }

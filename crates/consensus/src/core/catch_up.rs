@@ -12,7 +12,7 @@ use types::{AuthorityIndex, BlockRef, Commit, CommitIndex, CommitRef, Mono};
 use super::Core;
 use crate::dag::Want;
 use crate::machine::{Action, AskId, Fault, Now};
-use crate::members::{Suite, is_quorum};
+use crate::members::{Suite, is_quorum, is_validity};
 use crate::messages::{Answer, MAX_ANSWER_COMMITS, Request};
 
 /// What is being caught up with.
@@ -52,8 +52,9 @@ impl CatchUp {
 }
 
 impl<S: Suite> Core<S> {
-    /// Whether the committee is far ahead: a quorum votes for commits that are, or somebody who is, and nothing moves here.
-    fn is_behind(&self) -> bool {
+    /// Whether the committee is far ahead: an honest member at least votes for commits that are. No commit is made that a
+    /// quorum has not proven.
+    pub(super) fn is_behind(&self) -> bool {
         let own = self.chain.last.index.get();
         let far = own.saturating_add(self.pace.commit_lag);
         if self.heard.iter().all(|index| index.get() <= far) {
@@ -63,27 +64,30 @@ impl<S: Suite> Core<S> {
             .members
             .indices()
             .filter(|member| self.heard[slot(*member)].get() > far);
-        // One honest member among them is enough: no commit is made that a quorum has not proven.
-        crate::members::is_validity(ahead.map(|member| self.members.power(member)).sum())
+        is_validity(ahead.map(|member| self.members.power(member)).sum())
     }
 
-    fn wants_commits(&self) -> bool {
-        let is_over = self.last.is_some_and(|last| self.chain.last.index >= last);
-        self.catch_up.asked.is_none()
-            && self.catch_up.proven.len() < MAX_ANSWER_COMMITS / 2
-            && !is_over
-            && self.is_behind()
-    }
-
-    /// When commits are to be asked for.
+    /// When commits are to be asked for: at once by who is far behind. Who makes none for a while asks too: the others may have
+    /// closed the epoch, and say nothing any more.
     pub(super) fn commits_at(&self) -> Option<Mono> {
-        self.wants_commits().then_some(self.catch_up.due)
+        let has_room = self.catch_up.asked.is_none() && self.catch_up.proven.len() < MAX_ANSWER_COMMITS / 2;
+        if self.is_over() || !has_room {
+            return None;
+        }
+        let stalled = self.progress_at + self.pace.stall;
+        let due = if self.is_behind() {
+            self.catch_up.due
+        } else {
+            stalled.max(self.catch_up.due)
+        };
+        Some(due)
     }
 
     pub(super) fn ask_commits(&mut self, now: Now) {
-        if !self.wants_commits() || now.mono < self.catch_up.due {
+        if self.commits_at().is_none_or(|due| now.mono < due) {
             return;
         }
+        self.progress_at = now.mono;
         let known = self
             .catch_up
             .proven
@@ -91,6 +95,9 @@ impl<S: Suite> Core<S> {
             .map_or(self.chain.last.index, |(commit, _)| commit.index);
         let Some(first) = known.next() else { return };
         let to = self.next_ahead(first);
+        if to == self.signer.index {
+            return;
+        }
         let most = self.pace.fetch_commits.clamp(1, MAX_ANSWER_COMMITS as u64);
         let request = Request::Commits {
             first,
@@ -100,17 +107,22 @@ impl<S: Suite> Core<S> {
         self.catch_up.asked = Some((id, to));
     }
 
-    /// The next member after the one asked last that was heard to have made the commit.
+    /// The next member after the one asked last, of those that were heard to have made the commit if there are any.
     fn next_ahead(&mut self, first: CommitIndex) -> AuthorityIndex {
         let size = self.members.size();
         let last = slot(self.catch_up.next);
-        let others = (1..=size).map(|step| (last + step) % size);
-        let ahead =
-            others.filter(|member| *member != slot(self.signer.index) && self.heard[*member] >= first);
-        let next = ahead
-            .map(|member| u16::try_from(member).ok().and_then(AuthorityIndex::new))
-            .next();
-        self.catch_up.next = next.flatten().unwrap_or(self.catch_up.next);
+        let others = || {
+            (1..=size)
+                .map(|step| (last + step) % size)
+                .filter(|member| *member != slot(self.signer.index))
+        };
+        let next = others()
+            .find(|member| self.heard[*member] >= first)
+            .or_else(|| others().next());
+        let next = next
+            .and_then(|member| u16::try_from(member).ok())
+            .and_then(AuthorityIndex::new);
+        self.catch_up.next = next.unwrap_or(self.catch_up.next);
         self.catch_up.next
     }
 

@@ -1,6 +1,6 @@
 //! Commits.
 
-use types::{BlockRef, CommitIndex};
+use types::{BlockRef, CommitIndex, CommitRef};
 
 use super::Core;
 use crate::dag::Want;
@@ -15,7 +15,7 @@ impl<S: Suite> Core<S> {
     pub(super) fn order(&mut self, now: Now) -> bool {
         let before = self.chain.last.index;
         loop {
-            if self.last.is_some_and(|last| self.chain.last.index >= last) {
+            if self.is_over() {
                 break;
             }
             if self.commit_proven(now) {
@@ -50,8 +50,9 @@ impl<S: Suite> Core<S> {
             &mut self.scores,
         );
         self.led.push(*leader, floor);
-        self.recent.push_back((dag.commit.index, leader.round));
-        let has_new_leaders = self.scores.commits >= self.rules.commits_per_schedule;
+        self.recent.push_back((self.chain.last, leader.round));
+        let has_new_leaders =
+            self.scores.commits >= self.rules.commits_per_schedule && !planted!(FixedLeaders);
         if has_new_leaders {
             let swaps = self.scores.swaps(&self.members, self.rules.swapped_power);
             self.schedule.replace(swaps);
@@ -65,12 +66,25 @@ impl<S: Suite> Core<S> {
             key: commit_key(dag.commit.index),
             value: types::encode(&dag.commit).into(),
         }));
-        self.actions.push(Action::Deliver(dag));
-        if has_new_leaders {
+        // What others agreed on is not delivered behind the commit that somebody has judged to be the last.
+        if self.last.is_none_or(|last| dag.commit.index <= last) {
+            self.actions.push(Action::Deliver(dag));
+        }
+        if has_new_leaders && !planted!(NotRecounted) {
             self.committer.begin(leader.round, &self.dag, &mut self.schedule);
         }
-        self.raise(now);
+        let floor = self.chain.floor;
+        while self
+            .recent
+            .front()
+            .is_some_and(|(commit, round)| *round <= floor && commit.index < self.chain.last.index)
+        {
+            self.recent.pop_front();
+        }
+        // Blocks that come free at the new floor are stored behind it: they may name parents there that are not.
         self.store_state();
+        self.progress_at = now.mono;
+        self.raise(now);
     }
 
     fn store_state(&mut self) {
@@ -80,7 +94,7 @@ impl<S: Suite> Core<S> {
             oldest: self
                 .recent
                 .front()
-                .map_or(self.chain.last.index, |(index, _)| *index),
+                .map_or(self.chain.last.index, |(commit, _)| commit.index),
             floor: self.chain.floor,
             beacon: self.chain.beacon,
             scores: self.scores.scores.clone(),
@@ -101,13 +115,6 @@ impl<S: Suite> Core<S> {
         if floor <= self.dag.floor() {
             return;
         }
-        while self
-            .recent
-            .front()
-            .is_some_and(|(index, round)| *round <= floor && *index < self.chain.last.index)
-        {
-            self.recent.pop_front();
-        }
         let lost = self.dag.raise(floor);
         let own = self.signer.index;
         for (_, payloads) in lost.iter().rev().filter(|(name, _)| name.author == own) {
@@ -124,14 +131,14 @@ impl<S: Suite> Core<S> {
         });
     }
 
-    /// Finds the last own commit that a quorum votes for, and writes down who.
+    /// Finds the last own commit that a quorum votes for, and writes down who. A vote for another commit of some index is
+    /// none for any of this member's.
     pub(super) fn certify(&mut self) {
-        let known = self.chain.last.index;
         let mut votes: Vec<(CommitIndex, BlockRef)> = self
             .votes
             .iter()
             .flatten()
-            .filter(|(vote, _)| vote.index <= known && vote.index > self.certified)
+            .filter(|(vote, name)| vote.index > self.certified && self.has_made(vote) && self.is_told(name))
             .map(|(vote, name)| (vote.index, *name))
             .collect();
         votes.sort_unstable_by(|one, other| other.cmp(one));
@@ -148,5 +155,96 @@ impl<S: Suite> Core<S> {
             key: commit_key(self.certified),
             value: types::encode(&names).into(),
         }));
+    }
+
+    /// Whether the epoch's last commit is made, and it follows from the rules that it is: then nobody makes another.
+    pub(super) fn is_over(&self) -> bool {
+        let has_end = self.rules.end.is_some_and(|end| self.chain.timestamp >= end);
+        self.is_closed || has_end && self.chain.last.index > CommitIndex::ZERO
+    }
+
+    /// Whether it is one of the recent commits.
+    fn has_made(&self, commit: &CommitRef) -> bool {
+        let place = self
+            .recent
+            .binary_search_by_key(&commit.index, |(recent, _)| recent.index);
+        place.is_ok_and(|place| self.recent[place].0 == *commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
+    use types::{
+        AuthorityIndex, BlockDigest, ChainId, CommitDigest, Epoch, Mono, Round, UnixMillis, VotingPower,
+    };
+
+    use super::*;
+    use crate::core::Config;
+    use crate::{Member, Members, Pace, Production, Restored, Rules, Signer};
+
+    fn index(member: u8) -> AuthorityIndex {
+        AuthorityIndex::new(member.into()).unwrap()
+    }
+
+    fn signer(member: u8) -> Signer<Production> {
+        Signer {
+            index: index(member),
+            block: Ed25519SecretKey::from_seed(&[member; 32]),
+            beacon: BlsSecretKey::from_seed(&[member; 32]),
+        }
+    }
+
+    /// The machine of the first of four members.
+    fn core() -> Core<Production> {
+        let members = (0..4).map(|member| Member {
+            power: VotingPower::new(2_500),
+            block_key: signer(member).block.public(),
+            beacon_key: signer(member).beacon.public(),
+        });
+        let epoch = Epoch::new(7);
+        let config = Config {
+            rules: Rules::new(ChainId::new(Digest::ZERO), epoch, UnixMillis::new(0)),
+            pace: Pace::default(),
+            members: Arc::new(Members::new(epoch, members.collect()).unwrap()),
+            signer: signer(0),
+        };
+        let now = Now {
+            mono: Mono::ZERO,
+            wall: UnixMillis::new(0),
+        };
+        Core::new(config, Restored::default(), now).unwrap().0
+    }
+
+    #[test]
+    fn a_vote_for_another_commit_of_an_index_certifies_nothing() {
+        let commit = |index, byte| CommitRef {
+            index: CommitIndex::new(index),
+            digest: CommitDigest::new(Digest::new([byte; 32])),
+        };
+        let vote = |member, commit| {
+            let name = BlockRef {
+                round: Round::new(9),
+                author: index(member),
+                digest: BlockDigest::new(Digest::ZERO),
+            };
+            Some((commit, name))
+        };
+        let mut core = core();
+        core.recent = [(commit(1, 1), Round::new(1)), (commit(2, 2), Round::new(2))].into();
+        core.chain.last = commit(2, 2);
+        core.votes = vec![
+            vote(0, commit(1, 1)),
+            vote(1, commit(2, 2)),
+            vote(2, commit(1, 9)),
+            None,
+        ];
+        core.certify();
+        assert_eq!(core.certified, CommitIndex::ZERO);
+        core.votes[3] = vote(3, commit(1, 1));
+        core.certify();
+        assert_eq!(core.certified, CommitIndex::new(1));
     }
 }

@@ -61,12 +61,18 @@ impl<S: Suite> Core<S> {
         let above = |round: Round| Round::new(round.get() + 1);
         let next = above(self.own.latest.round)
             .max(self.own.floor)
-            .max(above(self.dag.floor()));
+            .max(above(self.dag.floor()))
+            .max(if planted!(SkippedRounds) {
+                reached
+            } else {
+                Round::ZERO
+            });
         if next > reached {
             return None;
         }
         if next < reached {
-            return Some((next, None));
+            // Rounds that the others have committed long ago are no use to anybody.
+            return (!self.is_behind()).then_some((next, None));
         }
         let is_idle = self.queue.is_empty() && self.dag.unordered() == 0 && self.last.is_none();
         let pause = if is_idle {
@@ -84,6 +90,9 @@ impl<S: Suite> Core<S> {
             } else {
                 Duration::ZERO
             };
+        if planted!(EndlessWait) {
+            return None;
+        }
         Some((next, Some(earliest.max(self.round_at + patience))))
     }
 
@@ -98,7 +107,8 @@ impl<S: Suite> Core<S> {
             };
             dag.names(slot).len() > 0
                 || self.equivocators.contains(*leader)
-                || dag.highest(*leader).get().saturating_add(ABSENT) < before.get()
+                || (dag.highest(*leader).get().saturating_add(ABSENT) < before.get()
+                    && !planted!(FixedLeaders))
         };
         let are_here = before == Round::ZERO || self.schedule.leaders(before).iter().all(is_here);
         self.is_ready = are_here
@@ -182,6 +192,10 @@ impl<S: Suite> Core<S> {
             value: types::encode(&name).into(),
         }));
         self.actions.push(Action::Publish { block: name, frame });
+        if planted!(OwnRecordLate) {
+            let last = self.actions.len() - 1;
+            self.actions.swap(last - 1, last);
+        }
         for (from, block) in self.held.free(&name) {
             self.admit(from, block, now);
         }

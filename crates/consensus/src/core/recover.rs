@@ -97,8 +97,9 @@ impl<S: Suite> Core<S> {
                 self.fetcher.search(Want::Name(*yours), from, now.mono);
             }
         }
-        if is_quorum(self.members.weight(&recovery.heard)) {
-            let floor = Round::new(recovery.round.get().saturating_add(2)).max(self.own.floor);
+        if is_quorum(self.members.weight(&recovery.heard)) || planted!(RecoveryByOne) {
+            let above = if planted!(RecoveryTooLow) { 0 } else { 2 };
+            let floor = Round::new(recovery.round.get().saturating_add(above)).max(self.own.floor);
             self.recovery = None;
             self.own.floor = floor;
             self.actions.push(Action::Store(marker(floor)));
@@ -107,7 +108,12 @@ impl<S: Suite> Core<S> {
     }
 
     pub(super) fn tell_latest(&self, of: AuthorityIndex) -> Option<LatestAnswer<S>> {
-        if self.recovery.is_some() || self.own.latest.round < self.own.floor {
+        // The latest that others may hear of: the one before the first that is not durable.
+        let own = match self.own.undurable.first() {
+            None => self.own.latest,
+            Some(first) => self.dag.own_before(first)?,
+        };
+        if self.recovery.is_some() || own.round < self.own.floor {
             return None;
         }
         let highest = types::Slot {
@@ -119,7 +125,6 @@ impl<S: Suite> Core<S> {
             .names(highest)
             .next()
             .and_then(|name| self.dag.header(&name));
-        let own = self.own.latest;
         let (mut mine, mut parents) = (None, Vec::new());
         if own.round > Round::ZERO {
             mine = Some(self.dag.header(&own)?);

@@ -253,7 +253,7 @@ impl Cluster {
         let mut durable = Vec::new();
         for action in actions {
             match action {
-                Action::Store(record) => self.nodes[member].store.write(record),
+                Action::Store(record) | Action::Rewrite(record) => self.nodes[member].store.write(record),
                 Action::Publish { block, frame } => {
                     self.made.entry((member, block.round)).or_default().insert(block);
                     self.nodes[member].own.insert(block.round, frame.clone());

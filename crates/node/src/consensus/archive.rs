@@ -20,7 +20,7 @@ use crate::consensus::store::{EpochStore, Unreadable, open};
 /// Blocks of one author in one round that are looked at.
 const MAX_TWINS: usize = 2;
 /// Bytes of blocks after which an answer ends: so much gets through in time on most links, and the rest is asked for again.
-const ANSWER_BYTES: usize = 512 << 10;
+pub(crate) const ANSWER_BYTES: usize = 512 << 10;
 /// Certificates that are looked at for one answer.
 const MAX_CERTIFICATES: usize = 8;
 

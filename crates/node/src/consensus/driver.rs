@@ -354,7 +354,9 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
             u64::from(block.author.get()),
             block.digest.get().as_bytes()
         );
-        self.window.send_modify(|window| window.push(block.round, frame));
+        if !consensus::planted!(SentEarly) {
+            self.window.send_modify(|window| window.push(block.round, frame));
+        }
         self.handle(Event::Durable { block })
     }
 
@@ -371,6 +373,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                         self.write(Durability::Buffered, None);
                     }
                 }
+                Action::Rewrite(record) => put(&mut self.batch, record),
                 Action::Publish { block, frame } => {
                     let compute = self.env.compute();
                     compute.charge(Cost::new(CostKind::HashByte, frame.len() as u64));
@@ -378,7 +381,16 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     if self.setup.rules.has_beacon(block.round) {
                         compute.charge(Cost::new(sign_cost::<S::Beacon>(), 1));
                     }
-                    self.write(self.setup.mode.barrier(), Some((block, frame)));
+                    if consensus::planted!(SentEarly) {
+                        self.window
+                            .send_modify(|window| window.push(block.round, frame.clone()));
+                    }
+                    let barrier = if consensus::planted!(NoBarrier) {
+                        Durability::Buffered
+                    } else {
+                        self.setup.mode.barrier()
+                    };
+                    self.write(barrier, Some((block, frame)));
                 }
                 Action::Ask {
                     id,

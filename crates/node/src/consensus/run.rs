@@ -355,7 +355,12 @@ impl<E: Env, S: Suite> Member<E, S> {
             Stop::Split { own, proven } => return Err(Failure::Split { own, proven }),
             Stop::Network(error) => return Err(Failure::Network(error)),
             Stop::Panicked(message) => return Err(Failure::Consumer { message }),
-            Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. }) => 1,
+            Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. }) => {
+                // From here on the damaged store is void, whatever can be read of it after a crash. Where this fails it is
+                // tried again with the next start, and nothing is signed before.
+                drop(open(&self.env, self.setup.rules.epoch, self.generation).await);
+                1
+            }
             Stop::Storage(StorageError::Full { .. }) => 2,
             Stop::Storage(_) => 3,
             Stop::Consumer(_) => 4,
@@ -440,10 +445,11 @@ impl<E: Env, S: Suite> Member<E, S> {
     }
 
     fn give_up_if_damaged(&mut self, store: &EpochStore<E>, stop: &Stop) {
-        if matches!(
+        let is_damaged = matches!(
             stop,
             Stop::Damaged(_) | Stop::Storage(StorageError::Corrupt { .. })
-        ) {
+        );
+        if is_damaged && !consensus::planted!(DamagedStoreKept) {
             self.generation = store.generation + 1;
             self.setup.port.metrics.stores_abandoned.one();
             let epoch = self.setup.rules.epoch.get();
@@ -458,7 +464,8 @@ impl<E: Env, S: Suite> Member<E, S> {
         handled: Option<CommitRef>,
     ) -> Result<Beginning<S>, Stop> {
         let mut restored = store.restore().await?;
-        if self.setup.start == Start::Fresh && store.generation == 0 && is_unused(&restored) {
+        let is_fresh = self.setup.start == Start::Fresh && store.generation == 0;
+        if (is_fresh || consensus::planted!(Amnesia)) && is_unused(&restored) {
             let mut batch = Batch::default();
             put(&mut batch, consensus::restore::marker(Round::ZERO));
             let marked = store.store.write(batch, self.setup.mode.barrier()).await;

@@ -17,8 +17,8 @@ use crate::adversary::{Assignment, Content, Shape};
 use crate::scheme::SimScheme;
 use crate::world::NodeIndex;
 
-/// Rounds below the highest one of which names are remembered.
-const KEPT_ROUNDS: u32 = 400;
+/// Slots of which names are remembered: four hundred rounds of a dozen members.
+const KEPT_SLOTS: usize = 5_000;
 /// Questions of one peer that are remembered.
 const KEPT_QUESTIONS: usize = 32;
 /// Choices of parents that are tried for a block in short.
@@ -109,25 +109,16 @@ impl Witness {
                 names.push(*name);
             }
         }
-        let top = self
-            .names
-            .last_key_value()
-            .map_or(0, |(slot, _)| slot.round.get());
-        let floor = top.saturating_sub(KEPT_ROUNDS);
-        // The genesis blocks cost nothing, and are parents of the first blocks.
-        while let Some(slot) = self
-            .names
-            .range(
-                Slot {
-                    round: Round::new(1),
-                    ..Slot::default()
-                }..,
-            )
-            .next()
-            .map(|(slot, _)| *slot)
-            && slot.round.get() < floor
+        // The genesis blocks come first, cost nothing, and are parents of the first blocks. What is far ahead is made up.
+        let first = Slot {
+            round: Round::new(1),
+            ..Slot::default()
+        };
+        while self.names.len() > KEPT_SLOTS
+            && let Some((lowest, _)) = self.names.range(first..).next()
         {
-            self.names.remove(&slot);
+            let lowest = *lowest;
+            self.names.remove(&lowest);
         }
         Some(block)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::scene::Scene;
+use crate::budget::Zone;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::time::VirtualTime;
 
@@ -16,6 +17,8 @@ pub struct Progress {
     /// The last commit of each epoch that is over.
     ends: BTreeMap<u64, u64>,
     healed: Option<Healed>,
+    /// Whether the plan leaves enough stake for progress.
+    is_owed: bool,
 }
 
 /// What has to follow the last heal.
@@ -38,6 +41,7 @@ impl Progress {
             limit,
             ends: BTreeMap::new(),
             healed: None,
+            is_owed: true,
         }
     }
 }
@@ -46,6 +50,7 @@ impl Oracle for Progress {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         self.scene.note(fact);
         match fact {
+            Fact::Owed { zone } => self.is_owed = *zone == Zone::SafetyAndLiveness,
             Fact::Said { node, at, event, .. } if matches!(event.kind, "handled" | "epoch_over") => {
                 if event.kind == "epoch_over" {
                     self.ends.insert(event.b, event.a);
@@ -78,7 +83,7 @@ impl Oracle for Progress {
     }
 
     fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
-        let Some(healed) = &self.healed else {
+        let Some(healed) = self.healed.as_ref().filter(|_| self.is_owed) else {
             return Ok(());
         };
         let took = |reached: VirtualTime| Duration::from_nanos(reached.since(healed.at));

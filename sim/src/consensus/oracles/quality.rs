@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::limits::Limits;
 use super::scene::Scene;
 use super::violation;
+use crate::budget::Zone;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
@@ -30,6 +31,8 @@ pub struct Quality {
     /// Payloads that wait: whose, and since when.
     queued: BTreeMap<[u8; 32], (NodeIndex, VirtualTime)>,
     ordered: BTreeSet<[u8; 32]>,
+    /// Whether the plan leaves enough stake for progress.
+    is_owed: bool,
 }
 
 /// What is ordered of an epoch's rounds.
@@ -53,6 +56,7 @@ impl Quality {
             windows: BTreeMap::new(),
             queued: BTreeMap::new(),
             ordered: BTreeSet::new(),
+            is_owed: true,
         }
     }
 
@@ -76,7 +80,7 @@ impl Quality {
 
     /// The one that waits longest for a payload, if that is too long.
     fn late(&self, at: VirtualTime) -> Option<(NodeIndex, Duration)> {
-        let healed = self.healed?;
+        let healed = self.healed.filter(|_| self.is_owed)?;
         let waits = self.queued.values().map(|(node, since)| {
             let due = healed.after(crate::time::nanos(self.limits.heal));
             (*node, Duration::from_nanos(at.since(due.max(*since).min(at))))
@@ -89,6 +93,9 @@ impl Quality {
 
     /// Whose blocks are missing: whose, how many are there, and of how many.
     fn missing(&self) -> Option<(NodeIndex, u64, u64)> {
+        if !self.is_owed {
+            return None;
+        }
         for (epoch, window) in &self.windows {
             let first = window.first.max(EDGE);
             let rounds = (window.last + 1).saturating_sub(first + EDGE);
@@ -125,6 +132,7 @@ impl Oracle for Quality {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         self.scene.note(fact);
         match fact {
+            Fact::Owed { zone } => self.is_owed = *zone == Zone::SafetyAndLiveness,
             Fact::Healed { at } => {
                 // What followed an earlier heal is not forgotten.
                 self.finish(*at)?;

@@ -34,10 +34,16 @@ impl Deliveries {
     /// Nothing but what the store has up to the commit `stored` and the consumer, at `handled`, does not.
     pub fn new(stored: CommitIndex, handled: Option<CommitRef>) -> Self {
         let known = handled.map_or(CommitIndex::ZERO, |handled| handled.index);
+        let is_again = consensus::planted!(DeliveredTwice) && known > CommitIndex::ZERO && known <= stored;
+        let lost = u64::from(consensus::planted!(LastCommitLost));
         Self {
             // No commit has the highest index, which would have no next.
-            next: known.next().unwrap_or(CommitIndex::MAX),
-            stored,
+            next: if is_again {
+                known
+            } else {
+                known.next().unwrap_or(CommitIndex::MAX)
+            },
+            stored: CommitIndex::new(stored.get().saturating_sub(lost)),
             read: VecDeque::new(),
             fresh: VecDeque::new(),
             fresh_bytes: 0,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use consensus::{Request, Suite};
 use env::{Env, Network, Reply, Scope, Stream};
-use types::PeerId;
+use types::{Bounded, PeerId, Slot};
 
+use crate::consensus::archive::ANSWER_BYTES;
 use crate::consensus::channels::{Preamble, decode_request};
 use crate::consensus::driver::Driver;
 use crate::consensus::outgoing::Outgoing;
@@ -38,13 +39,25 @@ impl<E: Env, S: Suite> Driver<'_, E, S> {
                 None => metrics.requests_refused.one(),
             },
             Request::Blocks { names, slots } => {
+                // The store holds own blocks that are not durable yet.
+                let told = slots.iter().filter(|slot| self.core.is_told_at(**slot));
+                let slots: Vec<Slot> = told.copied().collect();
                 let in_slots = slots.iter().flat_map(|slot| self.core.names(*slot));
-                let known = names
-                    .iter()
-                    .copied()
-                    .chain(in_slots)
-                    .filter_map(|name| Some((name, self.core.frame(&name)?)))
-                    .collect();
+                let (mut known, mut bytes) = (BTreeMap::new(), 0);
+                for name in names.iter().copied().chain(in_slots) {
+                    if let Some(frame) = self.core.frame(&name) {
+                        bytes += frame.len();
+                        known.insert(name, frame);
+                    }
+                    // The rest would find no room in the answer.
+                    if bytes > ANSWER_BYTES {
+                        break;
+                    }
+                }
+                let request = Request::Blocks {
+                    names: names.clone(),
+                    slots: Bounded::new(slots).expect("some of so many are no more"),
+                };
                 self.archive.answer_in(self.scope, request, known, reply);
             }
             Request::Commits { .. } => self
