@@ -53,7 +53,7 @@ impl Stakes {
 }
 
 /// Stake by weight. What is left over goes to the first nodes, and what is over a third to the smallest.
-fn spread(weights: &[u64]) -> Vec<u64> {
+pub(crate) fn spread(weights: &[u64]) -> Vec<u64> {
     let (nodes, sum) = (weights.len() as u64, weights.iter().sum::<u64>());
     let mut stakes: Vec<u64> = weights
         .iter()

@@ -9,6 +9,7 @@ mod output;
 #[cfg(feature = "planted")]
 mod planted;
 mod replay;
+mod rules;
 mod runner;
 mod setup;
 

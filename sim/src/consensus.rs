@@ -1,31 +1,42 @@
 //! The load of consensus: every node is a member, its program is the driver that ships, and payloads come at a steady pace.
+//!
+//! With several epochs, the nodes take turns at resting: each committee is another one, and who rests or is late learns from
+//! the [`Audit`](audit::Audit) which epoch it is, as it would from a ledger.
+//!
+//! Modules in reading order: [`committees`], who is a member when; `audit`, what is ordered; `member`, what a node runs;
+//! `byzantine`, what it may do instead; `oracles`, what is promised; [`dag`], the blocks of a trace; [`compare`], other commit
+//! rules on them.
 
 mod audit;
 mod byzantine;
+pub mod committees;
+pub mod compare;
+pub mod dag;
+mod member;
 mod oracles;
 mod rounds;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use consensus::block::beacon_message;
 use consensus::linearizer::next_beacon;
 use consensus::{Member, Members, Pace, Rules, Suite};
 use crypto::{Digest, Scheme};
-use env::{Clock, Env, PeerAddress, Scope, Spawner};
-use node::consensus::{Handle, Mode, Peer, Port, Secrets, Setup, Start, prepare, run};
+use env::PeerAddress;
+use node::consensus::{Mode, Peer, Port, Secrets, Setup, Start};
 use types::{AuthorityIndex, ChainId, Epoch, PeerId, UnixMillis, VotingPower};
 
-use self::audit::{Audit, Auditor};
+use self::audit::Audit;
 pub use self::byzantine::{TWIN, strategies};
+use self::committees::Committees;
+use self::member::{Entered, member};
 pub use self::oracles::oracles;
+use crate::clock::WALL_EPOCH_MS;
 use crate::draw::{Domain, Seed};
-use crate::handle::SimEnv;
 use crate::scenario::Scenario;
 use crate::scheme::SimScheme;
-use crate::world::NodeSpec;
+use crate::world::{NodeIndex, NodeSpec};
 
 /// Cheap signatures for blocks and for the beacon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,19 +47,16 @@ impl Suite for SimSuite {
     type Beacon = SimScheme;
 }
 
-const EPOCH: Epoch = Epoch::new(0);
-/// The pause before a member that has given up is started again.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// Payloads on their way to a member's machine.
-const ROOM: usize = 64;
-
-/// What all members of a network know.
+/// What all nodes of a network know.
 struct Network<S: Suite> {
-    rules: Rules,
+    seed: Seed,
+    nodes: usize,
+    committees: Committees,
+    /// By epoch.
+    rules: Vec<Rules>,
+    /// By epoch.
+    members: Vec<Arc<Members<S>>>,
     pace: Pace,
-    members: Arc<Members<S>>,
-    /// The keys by which nodes know each other.
-    addresses: Vec<PeerId>,
     /// Bytes of a payload.
     payload: usize,
     /// The time between two payloads of a member.
@@ -56,50 +64,94 @@ struct Network<S: Suite> {
 }
 
 impl<S: Suite> Network<S> {
-    /// All members as `node` knows them. One half of the nodes knows the first of each pair of twins, to which those first
-    /// ones belong, and the other half the second.
-    fn peers(&self, node: usize) -> Vec<Peer> {
-        let size = self.members.size();
-        let twins = self.addresses.len() - size;
+    fn new(seed: Seed, scenario: &Scenario) -> Self {
+        let committees = Committees::new(seed, scenario);
+        let members = |epoch| Arc::new(members_of(seed, epoch, committees.of(epoch)));
+        Self {
+            seed,
+            nodes: scenario.nodes,
+            rules: (0..committees.epochs())
+                .map(|epoch| rules_of(seed, scenario, epoch))
+                .collect(),
+            members: (0..committees.epochs()).map(members).collect(),
+            pace: pace(scenario),
+            payload: scenario.payload,
+            gap: scenario.pause(),
+            committees,
+        }
+    }
+
+    /// The members of an epoch as `node` knows them. One half of the nodes knows the first of each pair of twins, to which
+    /// those first ones belong, and the other half the second.
+    fn peers(&self, node: NodeIndex, epoch: u64) -> Vec<Peer> {
+        let size = self.committees.members();
+        let twins = self.nodes - size;
         let is_other_half = node >= size || (node >= twins && node % 2 == 1);
-        let peer = |member| {
-            let known = if is_other_half && member < twins {
+        let peer = |(place, (member, _)): (usize, &(NodeIndex, u64))| {
+            let known = if is_other_half && *member < twins {
                 size + member
             } else {
-                member
+                *member
             };
             Peer {
-                index: index(member),
+                index: index(place),
                 address: PeerAddress {
-                    id: self.addresses[known],
+                    id: id(self.seed, known),
                     address: String::new(),
                 },
             }
         };
-        (0..size).map(peer).collect()
+        self.committees.of(epoch).iter().enumerate().map(peer).collect()
+    }
+
+    /// What a node takes part in an epoch with.
+    ///
+    /// # Panics
+    /// When it is no member.
+    fn setup(&self, node: NodeIndex, epoch: u64, port: Port) -> Setup<S> {
+        let number = usize::try_from(epoch).expect("there are few epochs");
+        let member = member_of(node, self.committees.members());
+        Setup {
+            rules: self.rules[number].clone(),
+            pace: self.pace.clone(),
+            members: self.members[number].clone(),
+            index: self.committees.index(epoch, node).expect("a member takes part"),
+            secrets: Secrets {
+                block: identity(self.seed, member, 1),
+                beacon: identity(self.seed, member, 2),
+            },
+            peers: self.peers(node, epoch),
+            start: Start::Resume,
+            mode: Mode::Durable,
+            port,
+        }
     }
 }
 
 /// Which member a node is. The last nodes may be twins of the first ones: they have no stake of their own.
-fn member_of(node: usize, members: usize) -> usize {
+fn member_of(node: NodeIndex, members: usize) -> NodeIndex {
     if node < members { node } else { node - members }
 }
 
-/// The members of an epoch, by the stakes of the nodes; a node without stake is a twin.
+/// The members of the first epoch, by the stakes of the nodes; a node without stake is a twin.
 fn members<S: Suite>(seed: Seed, stakes: &[u64]) -> Members<S> {
-    let members = stakes
-        .iter()
-        .take_while(|stake| **stake > 0)
-        .enumerate()
-        .map(|(node, stake)| {
-            let secret = |kind| identity(seed, node, kind);
-            Member::<S> {
-                power: power(*stake),
-                block_key: <S::Block as Scheme>::public(&<S::Block as Scheme>::secret(&secret(1))),
-                beacon_key: <S::Beacon as Scheme>::public(&<S::Beacon as Scheme>::secret(&secret(2))),
-            }
-        });
-    Members::new(EPOCH, members.collect()).expect("a scenario's members have all the power")
+    let with_stake = stakes.iter().take_while(|stake| **stake > 0);
+    let committee: Vec<_> = with_stake.copied().enumerate().collect();
+    members_of(seed, 0, &committee)
+}
+
+/// The members of an epoch.
+fn members_of<S: Suite>(seed: Seed, epoch: u64, committee: &[(NodeIndex, u64)]) -> Members<S> {
+    let members = committee.iter().map(|(node, stake)| {
+        let secret = |kind| identity(seed, *node, kind);
+        Member::<S> {
+            power: power(*stake),
+            block_key: <S::Block as Scheme>::public(&<S::Block as Scheme>::secret(&secret(1))),
+            beacon_key: <S::Beacon as Scheme>::public(&<S::Beacon as Scheme>::secret(&secret(2))),
+        }
+    });
+    let members = Members::new(Epoch::new(epoch), members.collect());
+    members.expect("a scenario's members have all the power")
 }
 
 /// The nodes of the load.
@@ -109,113 +161,32 @@ pub fn build(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
 
 /// As [`build`], with the signatures of suite `S`.
 pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
-    let (nodes, stakes) = (scenario.nodes, scenario.stakes(seed));
-    let members = members::<S>(seed, &stakes);
-    let size = members.size();
-    let secrets = |node| Secrets {
-        block: identity(seed, member_of(node, size), 1),
-        beacon: identity(seed, member_of(node, size), 2),
+    let network = Arc::new(Network::<S>::new(seed, scenario));
+    let audit = {
+        let network = network.clone();
+        let beacon = move |rules: &Rules, before: &Digest, author: AuthorityIndex, round| {
+            let author = u64::from(author.get());
+            let leader = network.committees.node(rules.epoch.get(), author);
+            let leader = leader.expect("who leads is a member");
+            let secret = <S::Beacon as Scheme>::secret(&identity(seed, leader, 2));
+            let message = beacon_message(rules.chain, rules.epoch, round);
+            next_beacon(before, <S::Beacon as Scheme>::sign(&secret, &message).as_ref())
+        };
+        let rules = (0..scenario.epochs.max(1)).map(|epoch| rules_of(seed, scenario, epoch));
+        Audit::new(rules, Arc::new(beacon))
     };
-    let network = Arc::new(Network {
-        rules: rules(seed, scenario),
-        pace: pace(scenario),
-        members: Arc::new(members),
-        addresses: (0..nodes)
-            .map(|node| PeerId::new(identity(seed, node, 0)))
-            .collect(),
-        payload: scenario.payload,
-        gap: scenario.pause(),
-    });
-    let rules = network.rules.clone();
-    let next_beacon = move |before: &Digest, author: AuthorityIndex, round| {
-        let secret = <S::Beacon as Scheme>::secret(&identity(seed, usize::from(author.get()), 2));
-        let message = beacon_message(rules.chain, rules.epoch, round);
-        next_beacon(before, <S::Beacon as Scheme>::sign(&secret, &message).as_ref())
-    };
-    let audit = Audit::new(&network.rules, Arc::new(next_beacon));
-    let specs = (0..nodes).map(|node| {
-        let (network, audit, secrets) = (network.clone(), audit.clone(), secrets(node));
-        // Whoever sets a node up knows that its keys are new; whoever starts it again does not.
-        let is_new = Arc::new(AtomicBool::new(true));
+    let specs = (0..scenario.nodes).map(|node| {
+        let (network, audit, entered) = (network.clone(), audit.clone(), Entered::default());
         NodeSpec {
             name: format!("n{node}"),
-            id: network.addresses[node],
+            id: id(seed, node),
             program: Arc::new(move |env| {
-                let (network, audit, secrets) = (network.clone(), audit.clone(), secrets.clone());
-                let is_new = is_new.clone();
-                Box::pin(async move {
-                    while is_new.load(Ordering::Relaxed) {
-                        match prepare(&env, EPOCH).await {
-                            Ok(()) => is_new.store(false, Ordering::Relaxed),
-                            Err(_) => env.clock().sleep(RESTART_PAUSE).await,
-                        }
-                    }
-                    member(env, network, audit, node, secrets).await;
-                })
+                let (network, audit, entered) = (network.clone(), audit.clone(), entered.clone());
+                Box::pin(member(env, network, audit, node, entered))
             }),
         }
     });
     specs.collect()
-}
-
-/// One incarnation of a member.
-async fn member<S: Suite>(
-    env: SimEnv,
-    network: Arc<Network<S>>,
-    audit: Audit,
-    node: usize,
-    secrets: Secrets,
-) {
-    loop {
-        let (handle, port) = Port::new(ROOM);
-        let setup = Setup {
-            rules: network.rules.clone(),
-            pace: network.pace.clone(),
-            members: network.members.clone(),
-            index: index(member_of(node, network.members.size())),
-            secrets: secrets.clone(),
-            peers: network.peers(node),
-            start: Start::Resume,
-            mode: Mode::Durable,
-            port,
-        };
-        let scope = env.spawner().scope("load");
-        let submits = submit(env.clone(), handle, network.payload, network.gap);
-        drop(scope.spawn("submit", submits)); // the scope owns it
-        let consumer = Auditor::new(env.clone(), audit.clone(), index(node));
-        let Err(failure) = run(env.clone(), setup, consumer).await else {
-            return;
-        };
-        env::event!(env, "member_failed", failure_code(&failure), node as u64);
-        // Whoever looks after it starts it again.
-        env.clock().sleep(RESTART_PAUSE).await;
-    }
-}
-
-/// Submits payloads of their own at a steady pace. A member that is too busy, or begins again, loses one.
-async fn submit(env: SimEnv, handle: Handle, size: usize, gap: Duration) {
-    let salt = env::Entropy::seed(env.entropy(), "load.payload");
-    for number in 0u64.. {
-        env.clock().sleep(gap).await;
-        let mut payload = salt.to_vec();
-        payload.extend(number.to_le_bytes());
-        payload.resize(size.max(payload.len()), 0);
-        let _lost = handle.submit(Bytes::from(payload)).await;
-    }
-}
-
-/// What a member says that gives up because of its disk.
-const DISK_FAILED: u64 = 3;
-
-const fn failure_code(failure: &node::consensus::Failure) -> u64 {
-    match failure {
-        node::consensus::Failure::Setup(_) => 1,
-        node::consensus::Failure::Forked { .. } => 2,
-        node::consensus::Failure::Disk { .. } => DISK_FAILED,
-        node::consensus::Failure::Network(_) => 4,
-        node::consensus::Failure::Consumer { .. } => 5,
-        node::consensus::Failure::Split { .. } => 6,
-    }
 }
 
 /// Rounds below the latest committed leader that can still be ordered.
@@ -226,14 +197,29 @@ const fn gc_depth(scenario: &Scenario) -> u64 {
     }
 }
 
+/// The rules of a run of one epoch.
 fn rules(seed: Seed, scenario: &Scenario) -> Rules {
     let chain = ChainId::new(Digest::of(&identity(seed, 0, 3)));
-    let mut rules = Rules::new(chain, EPOCH, UnixMillis::new(0));
+    let mut rules = Rules::new(chain, Epoch::new(0), UnixMillis::new(0));
     rules.seed = identity(seed, 0, 4);
     // Few enough that runs of a minute have several schedules and beacons.
     rules.commits_per_schedule = 50;
     rules.beacon_stride = 8;
     rules.gc_depth = u32::try_from(gc_depth(scenario)).expect("a scenario's floor is few rounds below");
+    rules
+}
+
+/// The rules of an epoch.
+fn rules_of(seed: Seed, scenario: &Scenario, epoch: u64) -> Rules {
+    let start = |epoch: u64| UnixMillis::new(WALL_EPOCH_MS + epoch * scenario.epoch_ms);
+    let mut rules = rules(seed, scenario);
+    rules.epoch = Epoch::new(epoch);
+    if epoch > 0 {
+        rules.start = start(epoch);
+    }
+    if epoch + 1 < scenario.epochs {
+        rules.end = Some(start(epoch + 1));
+    }
     rules
 }
 
@@ -252,14 +238,19 @@ fn power(stake: u64) -> VotingPower {
     VotingPower::new(u16::try_from(stake).expect("a scenario's stakes are shares of 10,000"))
 }
 
-fn index(node: usize) -> AuthorityIndex {
-    let number = u16::try_from(node).ok();
+/// The index of a place in a committee.
+fn index(place: usize) -> AuthorityIndex {
+    let number = u16::try_from(place).ok();
     number
         .and_then(AuthorityIndex::new)
         .expect("a scenario has no more nodes than a committee has places")
 }
 
-fn identity(seed: Seed, node: usize, kind: u64) -> [u8; 32] {
+fn id(seed: Seed, node: NodeIndex) -> PeerId {
+    PeerId::new(identity(seed, node, 0))
+}
+
+fn identity(seed: Seed, node: NodeIndex, kind: u64) -> [u8; 32] {
     let mut draw = seed.draw(Domain::Identity, node as u64, kind, 0);
     let mut bytes = [0; 32];
     for chunk in bytes.chunks_mut(8) {

@@ -105,6 +105,11 @@ pub trait Oracle: Send {
     /// # Errors
     /// The violation that lies in what did not happen.
     fn finish(&mut self, at: VirtualTime) -> Result<(), Violation>;
+
+    /// Figures of the run for its verdict line, by name.
+    fn figures(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 /// A broken promise.

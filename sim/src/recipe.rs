@@ -171,7 +171,7 @@ impl Recipe {
             Load::Consensus => (
                 consensus::build(seed, scenario),
                 Vec::new(),
-                consensus::oracles(scenario, &self.plan(seed)),
+                consensus::oracles(seed, scenario, &self.plan(seed)),
             ),
             Load::Rounds => {
                 let (nodes, blobs) = load::build(seed, scenario.nodes, scenario.pause(), scenario.payload);

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub ended: VirtualTime,
     /// How often each marked place was reached.
     pub sites: BTreeMap<&'static str, u64>,
+    /// Figures of the run, by name, as its oracles count them.
+    pub figures: Vec<(&'static str, u64)>,
     /// Steps of the plan.
     pub faults: usize,
     /// Why the trace file could not be written, if it could not.
@@ -111,6 +113,7 @@ impl Simulation {
                 violation = oracle.finish(now).err();
             }
         }
+        let figures = oracles.iter().flat_map(|oracle| oracle.figures()).collect();
         let code = violation
             .as_ref()
             .map_or(0, |violation| u64::from(violation.class.exit_code()));
@@ -167,6 +170,7 @@ impl Simulation {
             ladder,
             ended: now,
             sites,
+            figures,
             faults: self.plan.steps.iter().filter(|step| !step.action.heals()).count(),
             trace_error,
         })

@@ -111,6 +111,12 @@ pub struct Scenario {
     /// Rounds below the latest committed leader that can still be ordered; 0 is 40.
     #[serde(skip_serializing_if = "is_zero")]
     pub gc_depth: u64,
+    /// Epochs of a consensus; the last one has no end. 0 is one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub epochs: u64,
+    /// Virtual milliseconds of an epoch that has one after it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub epoch_ms: u64,
     /// Whether an oracle has to object. Then every seed has Byzantine nodes, beyond the budget.
     #[serde(skip_serializing_if = "is_false")]
     pub must_fail: bool,
@@ -146,6 +152,8 @@ impl Default for Scenario {
             late: 0,
             absent: 0,
             gc_depth: 0,
+            epochs: 0,
+            epoch_ms: 0,
             must_fail: false,
             #[cfg(feature = "planted")]
             bug: None,
@@ -220,7 +228,7 @@ const MAX_FAULTS: u64 = 100_000;
 const MAX_COST_NS: u64 = 1_000_000_000_000;
 
 /// The scenarios that need no file: name, text.
-pub const BUILT_IN: [(&str, &str); 7] = [
+pub const BUILT_IN: [(&str, &str); 8] = [
     ("swarm", include_str!("../../config/sim/swarm.toml")),
     ("brief", include_str!("../../config/sim/brief.toml")),
     ("calm", include_str!("../../config/sim/calm.toml")),
@@ -228,6 +236,7 @@ pub const BUILT_IN: [(&str, &str); 7] = [
     ("equivocators", include_str!("../../config/sim/equivocators.toml")),
     ("shallow", include_str!("../../config/sim/shallow.toml")),
     ("wan", include_str!("../../config/sim/wan.toml")),
+    ("epochs", include_str!("../../config/sim/epochs.toml")),
 ];
 
 impl Scenario {
@@ -281,6 +290,14 @@ impl Scenario {
             ("gc_depth", self.gc_depth, 0, 1_000),
             // Who comes late has to come while there are faults.
             ("late", self.late, 0, if self.fault_ms > 1 { 256 } else { 0 }),
+            ("epochs", self.epochs, 0, 100),
+            // In a shorter one a committee has hardly begun.
+            (
+                "epoch_ms",
+                self.epoch_ms,
+                if self.epochs > 1 { 500 } else { 0 },
+                30 * 86_400_000,
+            ),
             ("costs.cores", u64::from(self.costs.cores), 1, 1_024),
         ];
         let costs = self.costs.named().map(|(field, ns)| (field, ns, 0, MAX_COST_NS));
@@ -453,6 +470,7 @@ mod tests {
             ("pause_ms = 3001", "pause_ms", 3_001),
             ("byzantine_percent = 101", "byzantine_percent", 101),
             ("late = 1\nfault_ms = 1", "late", 1),
+            ("epochs = 2\nepoch_ms = 499", "epoch_ms", 499),
             (
                 "[costs]\npoll_ns = 1000000000001",
                 "costs.poll_ns",

@@ -185,6 +185,10 @@ mod tests {
         for (name, _) in BUILT_IN {
             let scenario = Scenario::built_in(name).unwrap();
             let is_calm = scenario.faults.is_empty();
+            if !is_calm && scenario.faults != Family::ALL {
+                // It leaves some out on purpose.
+                continue;
+            }
             let ([actions, disks, hosts], links) = kinds(scenario);
             if is_calm {
                 // Who never comes is no fault.

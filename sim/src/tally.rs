@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::draw::Seed;
 use crate::oracle::Class;
-use crate::verdict::{Failure, Verdict, millis, speed, worse};
+use crate::verdict::{Failure, Verdict, millis, speed, words, worse};
 
 /// Failures that are remembered one by one.
 pub const KEPT: usize = 100;
@@ -26,6 +26,8 @@ pub struct Tally {
     pub faults: u64,
     /// How often each marked place was reached.
     pub sites: BTreeMap<String, u64>,
+    /// Sums of the runs' figures, in the order of the first run that has them.
+    pub figures: Vec<(String, u64)>,
     classes: BTreeMap<Class, u64>,
     kept: Vec<Kept>,
     exit_code: u8,
@@ -50,6 +52,12 @@ impl Tally {
         self.faults = self.faults.saturating_add(verdict.faults as u64);
         for (site, count) in &verdict.sites {
             *self.sites.entry(site.clone()).or_default() += count;
+        }
+        for (name, count) in &verdict.figures {
+            match self.figures.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum = sum.saturating_add(*count),
+                None => self.figures.push((name.clone(), *count)),
+            }
         }
         let Some(failure) = &verdict.failure else { return };
         self.failed += 1;
@@ -95,7 +103,8 @@ impl Tally {
             write!(line, " in_flight={}", list(in_flight)).expect("a string takes all text");
         }
         let speed = speed(self.virtual_ns, wall);
-        line + &format!(" events={} {speed} faults={}", self.events, self.faults)
+        let figures = words(&self.figures);
+        line + &format!(" events={} {speed}{figures} faults={}", self.events, self.faults)
     }
 
     /// The same for programs.
@@ -115,6 +124,7 @@ impl Tally {
             "wall_ms": millis(wall),
             "faults": self.faults,
             "sites": self.sites,
+            "figures": self.figures.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
     }
 
@@ -257,6 +267,7 @@ mod tests {
             hash: None,
             faults: 2,
             sites: BTreeMap::from([("here".to_owned(), 1)]),
+            figures: vec![("commits".to_owned(), 9)],
             failure: class.map(|class| Failure {
                 class,
                 oracle: "rule".to_owned(),
@@ -293,7 +304,7 @@ mod tests {
     fn a_batch_is_one_line_with_its_counts() {
         let wall = Duration::from_millis(50);
         let line = "FAIL seeds=5 passed=2 failed=3 safety=1 hang=2 first_failed=2 events=5000 vtime=25.000s wall=50ms \
-                    speed=500x faults=10";
+                    speed=500x commits=45 faults=10";
         assert_eq!(tally().line(wall, &[]), line);
         assert_eq!(tally().exit_code(), 10);
         let mut passed = Tally::default();

@@ -26,6 +26,8 @@ pub struct Ending {
     pub faults: usize,
     /// How often each marked place was reached.
     pub sites: BTreeMap<String, u64>,
+    /// Figures of the run, by name: how many commits, how many epochs.
+    pub figures: Vec<(String, u64)>,
     /// What broke, if anything did.
     pub failure: Option<Failure>,
     /// Who objected, in a run that an oracle has to object to.
@@ -74,6 +76,8 @@ pub struct Verdict {
     pub faults: usize,
     /// How often each marked place was reached.
     pub sites: BTreeMap<String, u64>,
+    /// Figures of the run, by name.
+    pub figures: Vec<(String, u64)>,
     /// What broke, if anything did.
     pub failure: Option<Failure>,
     /// Who objected, in a run that an oracle has to object to.
@@ -99,6 +103,11 @@ impl From<Outcome> for Ending {
             faults: outcome.faults,
             sites: outcome
                 .sites
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+            figures: outcome
+                .figures
                 .into_iter()
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
@@ -205,6 +214,7 @@ impl Verdict {
             hash: None,
             faults: 0,
             sites: BTreeMap::new(),
+            figures: Vec::new(),
             failure: None,
             objection: None,
             trace_error: None,
@@ -218,6 +228,7 @@ impl Verdict {
                 hash: Some(ending.hash),
                 faults: ending.faults,
                 sites: ending.sites,
+                figures: ending.figures,
                 failure: ending.failure,
                 objection: ending.objection,
                 trace_error: ending.trace_error,
@@ -264,9 +275,10 @@ impl Verdict {
         let objection = self.objection.as_ref();
         let objection = objection.map_or(String::new(), |objection| format!(" objection={objection}"));
         format!(
-            "hash={hash} events={} {} faults={}{objection}",
+            "hash={hash} events={} {}{} faults={}{objection}",
             self.events,
             speed(self.virtual_ns, self.wall),
+            words(&self.figures),
             self.faults
         )
     }
@@ -311,6 +323,7 @@ impl Verdict {
             "wall_ms": millis(self.wall),
             "faults": self.faults,
             "sites": self.sites,
+            "figures": self.figures.iter().cloned().collect::<BTreeMap<_, _>>(),
             "files": self.files,
             "trace_error": self.trace_error,
         });
@@ -323,6 +336,14 @@ impl Verdict {
         }
         value
     }
+}
+
+/// Figures as words of a line, each behind a space.
+pub(crate) fn words<'a>(figures: impl IntoIterator<Item = &'a (String, u64)>) -> String {
+    let words = figures
+        .into_iter()
+        .map(|(name, count)| format!(" {name}={count}"));
+    words.collect()
 }
 
 /// Virtual time, wall time, and their ratio.
@@ -386,6 +407,7 @@ mod tests {
             virtual_ns: 35_000_000_000,
             faults: 3,
             sites: BTreeMap::from([("somewhere".to_owned(), 2)]),
+            figures: vec![("commits".to_owned(), 40), ("epochs".to_owned(), 2)],
             failure,
             objection: None,
             trace_error: None,
@@ -411,11 +433,12 @@ mod tests {
         let result = ending(None).encode();
         let verdict = Verdict::of(&report(WorkerOutcome::Finished { result }));
         let line = "PASS seed=7 hash=00000000000000000000000000000000 events=99 vtime=35.000s wall=20ms speed=1750x \
-                    faults=3";
+                    commits=40 epochs=2 faults=3";
         assert_eq!(verdict.line(), line);
         assert_eq!((verdict.exit_code(), verdict.story()), (0, String::new()));
         assert_eq!(verdict.json()["verdict"], "pass");
         assert_eq!(verdict.json()["sites"]["somewhere"], 2);
+        assert_eq!(verdict.json()["figures"]["commits"], 40);
     }
 
     #[test]
@@ -424,7 +447,8 @@ mod tests {
         let mut verdict = Verdict::of(&report(WorkerOutcome::Finished { result }));
         verdict.repro = "cargo xtask sim --seed 7".to_owned();
         let line = "FAIL seed=7 class=safety oracle=agreement node=n2 at=1.234567s event=17 \
-                    hash=00000000000000000000000000000000 events=99 vtime=35.000s wall=20ms speed=1750x faults=3 \
+                    hash=00000000000000000000000000000000 events=99 vtime=35.000s wall=20ms speed=1750x commits=40 \
+                    epochs=2 faults=3 \
                     what=\"two \\\"blocks\\\"\\nof one round\"";
         assert_eq!(verdict.line(), line);
         let story = "what led to it:\n  it began\nrepro: cargo xtask sim --seed 7\n";

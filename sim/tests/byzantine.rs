@@ -16,7 +16,7 @@ use sim::time::VirtualTime;
 use sim::trace::{Header, Options};
 
 fn run(scenario: &Scenario, seed: Seed, plan: Plan, more: Vec<Box<dyn Oracle>>) -> Outcome {
-    let mut oracles = consensus::oracles(scenario, &plan);
+    let mut oracles = consensus::oracles(seed, scenario, &plan);
     oracles.extend(more);
     let simulation = Simulation {
         seed,

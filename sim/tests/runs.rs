@@ -60,7 +60,7 @@ fn members(scenario: &Scenario, seed: Seed, plan: Plan) -> Outcome {
         stakes: scenario.stakes(seed),
         strategies: consensus::strategies(),
         until: scenario.until(),
-        oracles: consensus::oracles(scenario, &plan),
+        oracles: consensus::oracles(seed, scenario, &plan),
         header: Header::default(),
         plan,
         options: Options::default(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sim::consensus::compare::Choice;
 use sim::swarm::Family;
 use sim::trace::Level;
 
@@ -188,12 +189,16 @@ pub struct PlantedArguments {
 
 #[derive(Args)]
 pub struct ReplayArguments {
-    /// A trace.
+    /// A trace; with --rule, what `export --dag` wrote of one.
     #[arg(required_unless_present = "seed", conflicts_with = "seed")]
     pub trace: Option<PathBuf>,
     /// Instead of a trace: runs this seed twice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Runs nothing again, and says what this commit rule makes of the blocks: `leaders=2,wave=3`, or `rule=two-round`. As
+    /// often as there are rules to compare.
+    #[arg(long, value_name = "RULE", conflicts_with = "seed")]
+    pub rule: Vec<Choice>,
     #[command(flatten)]
     pub what: WhatArguments,
     #[command(flatten)]
@@ -225,11 +230,14 @@ pub struct ExportArguments {
     /// A trace.
     pub trace: PathBuf,
     /// A JSON object a line.
-    #[arg(long, required_unless_present = "perfetto", conflicts_with = "perfetto")]
+    #[arg(long, required_unless_present_any = ["perfetto", "dag"], conflicts_with_all = ["perfetto", "dag"])]
     pub ndjson: bool,
     /// Trace events, which Perfetto and Chrome show.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dag")]
     pub perfetto: bool,
+    /// The blocks of a consensus, a JSON object a line, from a trace of level L3: for `replay --rule`.
+    #[arg(long)]
+    pub dag: bool,
     /// Where it goes, instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,

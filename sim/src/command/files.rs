@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use sim::consensus::dag::Dag;
 use sim::recipe::{Build, Recipe};
 use sim::trace::{Header, Trace, ndjson, perfetto, view};
 
@@ -61,7 +62,13 @@ pub fn export(arguments: &ExportArguments) -> Result<u8> {
         Some(path) => Box::new(setup::create(path)?),
         None => Box::new(io::stdout().lock()),
     });
-    if arguments.ndjson {
+    if arguments.dag {
+        let dag = Dag::read(&mut trace);
+        let dag = dag.map_err(|error| Refusal(format!("{}: {error}", arguments.trace.display())))?;
+        for line in dag.lines() {
+            writeln!(out, "{line}")?;
+        }
+    } else if arguments.ndjson {
         ndjson(&mut trace, &mut out)?;
     } else {
         perfetto(&mut trace, &mut out)?;

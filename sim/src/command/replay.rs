@@ -17,7 +17,7 @@ use super::compare::{Answer, OTHER_HEADERS, answer, compare_sides, of_seed};
 use super::files::{open, recipe_of};
 use super::localise::{self, AnyTrace, CONTEXT};
 use super::output::Output;
-use super::{Refusal, runner, setup};
+use super::{Refusal, rules, runner, setup};
 
 /// Runs what a trace records again, or a seed twice.
 pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
@@ -25,6 +25,10 @@ pub fn replay(arguments: &ReplayArguments) -> Result<u8> {
     let mut output = Output::new(arguments.format.format);
     let TestArguments { perturb_event } = arguments.test;
     let others = perturb_event.map(|_| runner::only_other_keys());
+    if let (Some(path), false) = (&arguments.trace, arguments.rule.is_empty()) {
+        setup::refuse_what(&arguments.what)?;
+        return rules::replay(&mut output, path, &arguments.rule);
+    }
     if let Some(seed) = arguments.seed {
         let recipe = Recipe {
             perturb: perturb_event,

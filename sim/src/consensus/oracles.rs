@@ -1,29 +1,64 @@
 //! What consensus promises.
+//!
+//! Here: one chain, one block per slot, each commit once, in order. In files of their own: `liveness` (progress after a heal),
+//! `quality` (everybody's blocks and payloads are ordered), `epochs` (one end for all), `evidence` (who is accused), `memory`
+//! (what is held is bounded), `figures` (what the verdict line says). `scene` knows who is who, and `limits` how long what
+//! may take.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod epochs;
+mod evidence;
+mod figures;
+mod limits;
+mod liveness;
+#[cfg(test)]
+pub(super) mod lives;
+mod memory;
+mod quality;
+pub(super) mod scene;
 
+use std::collections::BTreeMap;
+
+use self::epochs::Epochs;
+use self::evidence::Evidence;
+use self::figures::Figures;
+use self::limits::Limits;
+use self::liveness::Progress;
+use self::memory::Memory;
+use self::quality::Quality;
+use self::scene::Scene;
+use super::committees::Committees;
+use super::member::DISK_FAILED;
 use super::rounds::{EveryRound, SteadyPace};
-use crate::budget::Zone;
+use crate::draw::Seed;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::plan::{Action, Plan};
-use crate::scenario::{HEAL_LIMIT, NetPreset, Scenario};
+use crate::scenario::{NetPreset, Scenario};
 use crate::time::VirtualTime;
-use crate::world::NodeIndex;
 
 /// The oracles of the load.
-pub fn oracles(scenario: &Scenario, plan: &Plan) -> Vec<Box<dyn Oracle>> {
-    let nodes = scenario.nodes;
+pub fn oracles(seed: Seed, scenario: &Scenario, plan: &Plan) -> Vec<Box<dyn Oracle>> {
+    let scene = Scene::new(Committees::new(seed, scenario), scenario.nodes);
+    let limits = Limits::new(seed, scenario);
     let mut oracles: Vec<Box<dyn Oracle>> = vec![
-        Box::new(OneChain::default()),
-        Box::new(OneBlockPerSlot::default()),
-        Box::new(EachCommitOnce::new(nodes)),
+        Box::new(OneChain::new(scene.clone())),
+        Box::new(OneBlockPerSlot::new(scene.clone())),
+        Box::new(EachCommitOnce::new(scenario.nodes)),
         Box::new(Order),
-        Box::new(Progress::new(nodes)),
-        Box::new(EveryRound::new(nodes, super::gc_depth(scenario))),
+        Box::new(Epochs::new(scene.clone())),
+        Box::new(Evidence::new(scene.clone())),
+        Box::new(Memory::new(
+            scene.clone(),
+            &super::rules(seed, scenario),
+            &super::pace(scenario),
+        )),
+        Box::new(Progress::new(scene.clone(), limits.heal)),
+        Box::new(EveryRound::new(scene.clone(), super::gc_depth(scenario))),
+        Box::new(Quality::new(scene, limits)),
+        Box::new(Figures::default()),
     ];
     let is_nothing = |action: &Action| matches!(action, Action::Absent { .. } | Action::HealAll);
-    if scenario.net == NetPreset::Lan && plan.steps.iter().all(|step| is_nothing(&step.action)) {
+    let is_plain = scenario.net == NetPreset::Lan && scenario.epochs <= 1;
+    if is_plain && plan.steps.iter().all(|step| is_nothing(&step.action)) {
         let half = VirtualTime::from_nanos(scenario.until().as_nanos() / 2);
         oracles.push(Box::new(SteadyPace::new(scenario.pause(), half)));
     }
@@ -44,25 +79,36 @@ pub(super) fn violation(fact: &Fact<'_>, class: Class, oracle: &'static str, wha
     }
 }
 
-/// Any two members, in whatever incarnations, are given the same commit at the same index.
-#[derive(Default)]
+/// Any two members, in whatever incarnations, are given the same commit at the same index of an epoch.
 struct OneChain {
-    commits: BTreeMap<u64, [u8; 32]>,
+    scene: Scene,
+    commits: BTreeMap<(u64, u64), [u8; 32]>,
+}
+
+impl OneChain {
+    fn new(scene: Scene) -> Self {
+        Self {
+            scene,
+            commits: BTreeMap::new(),
+        }
+    }
 }
 
 impl Oracle for OneChain {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        self.scene.note(fact);
         match fact {
-            Fact::Said { event, .. } if event.kind == "committed" => {
+            Fact::Said { node, event, .. } if event.kind == "committed" => {
                 let digest = *event.digest.expect("a commit's event carries its digest");
-                let known = *self.commits.entry(event.a).or_insert(digest);
+                let place = (self.scene.epoch(*node), event.a);
+                let known = *self.commits.entry(place).or_insert(digest);
                 if known != digest {
-                    let what = format!("commit {} is another one elsewhere", event.a);
+                    let what = format!("commit {} of epoch {} is another one elsewhere", place.1, place.0);
                     return Err(violation(fact, Class::Safety, "one_chain", what));
                 }
             }
             // Its disk may be damaged beyond use. Everything else that a member gives up for is a fork, or a bug.
-            Fact::Said { event, .. } if event.kind == "member_failed" && event.a != super::DISK_FAILED => {
+            Fact::Said { event, .. } if event.kind == "member_failed" && event.a != DISK_FAILED => {
                 let what = format!("member {} gave up with code {}", event.b, event.a);
                 return Err(violation(fact, Class::Safety, "one_chain", what));
             }
@@ -77,38 +123,38 @@ impl Oracle for OneChain {
 }
 
 /// No honest member makes two blocks for one slot, in whatever incarnations, unless its disk lost what it had promised to
-/// keep and did not say so. What a member signed while it was Byzantine comes up for ever.
-#[derive(Default)]
+/// keep and did not say so.
 struct OneBlockPerSlot {
-    blocks: BTreeMap<(u64, u64), [u8; 32]>,
-    forgetful: BTreeSet<NodeIndex>,
-    byzantine: BTreeSet<NodeIndex>,
+    scene: Scene,
+    /// By epoch, round and author.
+    blocks: BTreeMap<(u64, u64, u64), [u8; 32]>,
+}
+
+impl OneBlockPerSlot {
+    fn new(scene: Scene) -> Self {
+        Self {
+            scene,
+            blocks: BTreeMap::new(),
+        }
+    }
 }
 
 impl Oracle for OneBlockPerSlot {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
-        match fact {
-            Fact::Damaged {
-                node,
-                unnoticed: true,
-            } => _ = self.forgetful.insert(*node),
-            Fact::Byzantine { node, .. } => _ = self.byzantine.insert(*node),
-            Fact::Spared { node } => _ = self.forgetful.remove(node),
-            // What a member accepts of its own is not said before it is made: a crash may take it back.
-            Fact::Said { node, event, .. }
-                if event.kind == "block_made"
-                    || event.kind == "block_accepted" && *node as u64 != event.b =>
-            {
-                let digest = *event.digest.expect("a block's event carries its digest");
-                let known = *self.blocks.entry((event.a, event.b)).or_insert(digest);
-                let mut excused = self.forgetful.iter().chain(&self.byzantine);
-                let is_excused = excused.any(|node| *node as u64 == event.b);
-                if known != digest && !is_excused {
-                    let what = format!("two blocks of author {} in round {}", event.b, event.a);
-                    return Err(violation(fact, Class::Safety, "one_block_per_slot", what));
-                }
+        self.scene.note(fact);
+        let Fact::Said { node, event, .. } = fact else {
+            return Ok(());
+        };
+        let is_own = self.scene.author(*node, event.b) == Some(*node);
+        // What a member accepts of its own is not said before it is made: a crash may take it back.
+        if event.kind == "block_made" || event.kind == "block_accepted" && !is_own {
+            let digest = *event.digest.expect("a block's event carries its digest");
+            let slot = (self.scene.epoch(*node), event.a, event.b);
+            let known = *self.blocks.entry(slot).or_insert(digest);
+            if known != digest && self.scene.is_to_blame(*node, event.b) {
+                let what = format!("two blocks of author {} in round {}", event.b, event.a);
+                return Err(violation(fact, Class::Safety, "one_block_per_slot", what));
             }
-            _ => {}
         }
         Ok(())
     }
@@ -180,99 +226,5 @@ impl Oracle for Order {
 
     fn finish(&mut self, _at: VirtualTime) -> Result<(), Violation> {
         Ok(())
-    }
-}
-
-/// Soon after the heal every member is given commits that nobody had before.
-struct Progress {
-    newest: Vec<u64>,
-    byzantine: BTreeSet<NodeIndex>,
-    absent: BTreeSet<NodeIndex>,
-    healed: Option<Healed>,
-    /// Whether the plan leaves enough stake for progress.
-    is_owed: bool,
-}
-
-/// What has to follow the last heal.
-struct Healed {
-    at: VirtualTime,
-    wanted: u64,
-    /// When each member got there.
-    reached: Vec<Option<VirtualTime>>,
-}
-
-/// Commits that have to follow the heal.
-const COMMITS_AFTER_HEAL: u64 = 5;
-
-impl Progress {
-    fn new(nodes: usize) -> Self {
-        Self {
-            newest: vec![0; nodes],
-            byzantine: BTreeSet::new(),
-            absent: BTreeSet::new(),
-            healed: None,
-            is_owed: true,
-        }
-    }
-}
-
-impl Oracle for Progress {
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
-        match fact {
-            Fact::Owed { zone } => self.is_owed = *zone == Zone::SafetyAndLiveness,
-            Fact::Byzantine { node, .. } => _ = self.byzantine.insert(*node),
-            Fact::Honest { node, .. } => _ = self.byzantine.remove(node),
-            Fact::Absent { node, .. } => _ = self.absent.insert(*node),
-            Fact::Started { node, .. } => _ = self.absent.remove(node),
-            Fact::Said { node, at, event, .. } if event.kind == "handled" => {
-                self.newest[*node] = self.newest[*node].max(event.a);
-                if let Some(healed) = &mut self.healed
-                    && event.a >= healed.wanted
-                {
-                    healed.reached[*node].get_or_insert(*at);
-                }
-            }
-            Fact::Healed { at } => {
-                // What followed an earlier heal is not forgotten.
-                self.finish(*at)?;
-                let newest = self.newest.iter().max().copied().unwrap_or(0);
-                self.healed = Some(Healed {
-                    at: *at,
-                    wanted: newest + COMMITS_AFTER_HEAL,
-                    reached: vec![None; self.newest.len()],
-                });
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, at: VirtualTime) -> Result<(), Violation> {
-        let Some(healed) = self.healed.as_ref().filter(|_| self.is_owed) else {
-            return Ok(());
-        };
-        let took = |reached: VirtualTime| Duration::from_nanos(reached.since(healed.at));
-        let late = |node: &NodeIndex| match healed.reached[*node] {
-            Some(reached) => took(reached) > HEAL_LIMIT,
-            None => took(at) >= HEAL_LIMIT,
-        };
-        let is_excused = |node: &NodeIndex| self.byzantine.contains(node) || self.absent.contains(node);
-        let mut nodes = (0..self.newest.len()).filter(|node| !is_excused(node));
-        let Some(node) = nodes.find(late) else {
-            return Ok(());
-        };
-        let commits: Vec<String> = self.newest.iter().map(u64::to_string).collect();
-        Err(Violation {
-            class: Class::Liveness,
-            oracle: "progress_after_heal",
-            node: Some(node),
-            at,
-            seq: None,
-            what: format!(
-                "commit {} was due {HEAL_LIMIT:?} after the heal; all of them are at {}",
-                healed.wanted,
-                commits.join(", ")
-            ),
-        })
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::consensus::oracles::scene::Scene;
 use crate::consensus::oracles::violation;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::time::VirtualTime;
@@ -14,8 +15,7 @@ use crate::world::NodeIndex;
 /// S&P 2026).
 pub(super) struct EveryRound {
     gc_depth: u64,
-    /// The epoch that each member is in.
-    epochs: Vec<u64>,
+    scene: Scene,
     /// Each member's last own block in it.
     own: Vec<u64>,
     /// The highest block of anybody, by epoch.
@@ -25,11 +25,11 @@ pub(super) struct EveryRound {
 }
 
 impl EveryRound {
-    pub fn new(nodes: usize, gc_depth: u64) -> Self {
+    pub fn new(scene: Scene, gc_depth: u64) -> Self {
         Self {
             gc_depth,
-            epochs: vec![0; nodes],
-            own: vec![0; nodes],
+            own: vec![0; scene.nodes()],
+            scene,
             top: BTreeMap::new(),
             excused: BTreeSet::new(),
         }
@@ -38,18 +38,19 @@ impl EveryRound {
 
 impl Oracle for EveryRound {
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        self.scene.note(fact);
         match fact {
             Fact::Damaged { node, .. } | Fact::Wiped { node, .. } | Fact::Byzantine { node, .. } => {
                 self.excused.insert(*node);
             }
             Fact::Said { node, event, .. } if event.kind == "epoch_started" => {
-                (self.epochs[*node], self.own[*node]) = (event.a, event.b);
+                self.own[*node] = event.b;
             }
             Fact::Said { node, event, .. } if event.kind == "recovering" => _ = self.excused.insert(*node),
             Fact::Said { node, event, .. } if event.kind == "block_accepted" => {
                 let (round, author) = (event.a, event.b);
-                let top = self.top.entry(self.epochs[*node]).or_default();
-                if *node as u64 == author {
+                let top = self.top.entry(self.scene.epoch(*node)).or_default();
+                if self.scene.author(*node, author) == Some(*node) {
                     let last = std::mem::replace(&mut self.own[*node], round);
                     // A leader that high has moved the floor up to the rounds that were left out.
                     let is_below = round + self.gc_depth <= *top + 1;
@@ -126,6 +127,7 @@ impl Oracle for SteadyPace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consensus::oracles::lives::scene;
 
     /// Says `kind` with two numbers, at a second.
     fn say(
@@ -153,7 +155,7 @@ mod tests {
 
     /// What an oracle of two nodes makes of own blocks of node 0, after a block of node 1 in the round `top`.
     fn leaps(top: u64, words: &[&str]) -> bool {
-        let mut oracle = EveryRound::new(2, 8);
+        let mut oracle = EveryRound::new(scene(2), 8);
         say(&mut oracle, 0, 0, "block_accepted", top, 1);
         words.iter().any(|word| match word.parse() {
             Ok(round) => say(&mut oracle, 0, 0, "block_accepted", round, 0),

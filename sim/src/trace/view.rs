@@ -11,7 +11,7 @@ pub const VIEW_EVENTS: usize = 200_000;
 
 const PAGE: &str = include_str!("view/page.html");
 const STYLE: &str = include_str!("view/page.css");
-const SCRIPT: &str = include_str!("view/page.js");
+const SCRIPT: &str = concat!(include_str!("view/blocks.js"), include_str!("view/page.js"));
 
 /// What the script gets. Numbers above 2^53 are strings, for the page's numbers are doubles.
 #[derive(Serialize)]
@@ -52,7 +52,8 @@ enum Number {
     Text(String),
 }
 
-/// The page of a trace: its header, time lines of all nodes, a table of events, the causes of any event.
+/// The page of a trace: its header, time lines of all nodes, a table of events, the causes of any event, and of a consensus the
+/// blocks by round and author.
 pub fn view<R: Read + Seek>(trace: &mut Trace<R>) -> Result<String, Error> {
     let kept: u64 = trace.blocks().iter().map(|block| u64::from(block.events)).sum();
     let mut first = trace.blocks().len();

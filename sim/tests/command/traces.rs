@@ -235,3 +235,68 @@ fn every_kind_of_event_that_a_trace_can_have_is_in_some_trace() {
     }
     assert!(missing.is_empty(), "nothing records {missing:?}");
 }
+
+#[test]
+fn the_blocks_of_a_trace_are_exported_and_other_commit_rules_are_tried_on_them() {
+    let place = Place::new();
+    place.write(
+        "calm.toml",
+        "nodes = 4\nfault_ms = 0\nheal_ms = 30000\nnet = \"lan\"\npause_ms = 1000\nfaults = []\n",
+    );
+    let run = place.ends(0, "--seed 3 --scenario calm.toml --trace L3 --out L3");
+    place.ends(0, "export --dag L3/seed-3.simtrace -o dag.ndjson");
+    let text = place.ends(0, "export --dag L3/seed-3.simtrace").out;
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is a JSON object"))
+        .collect();
+    assert_eq!(
+        (&lines[0]["type"], lines[0]["members"].as_array().map(Vec::len)),
+        (&"epoch".into(), Some(4))
+    );
+    let blocks = &lines[1..];
+    assert!(blocks.len() > 100, "{} blocks", blocks.len());
+    let names: BTreeSet<String> = blocks
+        .iter()
+        .map(|block| format!("[{},{},{}]", block["round"], block["author"], block["digest"]))
+        .collect();
+    for block in blocks {
+        let parents = block["parents"].as_array().expect("a block has parents");
+        assert!(parents.len() >= 3 && block["at_ns"].is_u64(), "{block}");
+        let is_known = |parent: &Value| parent[0] == 0 || names.contains(&parent.to_string());
+        assert!(parents.iter().all(is_known), "{block}");
+    }
+    let commits = blocks
+        .iter()
+        .filter(|block| block["leader"] == "committed")
+        .count();
+    assert_eq!(commits.to_string(), run.field("commits"));
+    let compared = place.ends(
+        0,
+        "replay dag.ndjson --rule leaders=2,wave=3 --rule leaders=1 --rule rule=two-round",
+    );
+    let rows: Vec<Vec<&str>> = compared
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 4);
+    let figure = |row: usize, column: usize| rows[row][column].parse::<f64>().expect("a figure");
+    assert!(
+        figure(1, 2) > figure(2, 2) && figure(2, 2) > 20.0,
+        "{}",
+        compared.out
+    );
+    assert!(
+        figure(3, 4) < figure(1, 4),
+        "two rounds are fewer than three: {}",
+        compared.out
+    );
+    let few = place.ends(2, "export --dag L2/seed-3.simtrace");
+    assert!(few.err.contains("L2/seed-3.simtrace"), "{}", few.err);
+    place.ends(0, "--seed 3 --scenario calm.toml --trace L2 --out L2");
+    let few = place.ends(2, "export --dag L2/seed-3.simtrace");
+    assert!(few.err.contains("record with --trace L3"), "{}", few.err);
+    let wrong = place.ends(2, "replay calm.toml --rule leaders=2");
+    assert!(wrong.err.contains("line 1 is neither"), "{}", wrong.err);
+}

@@ -309,7 +309,7 @@ function details() {
   const aside = $("details");
   if (picked === undefined) {
     const help = ["Click an event for what led to it.", "Wheel: zoom. Drag: move. Double click: whole run.", "← → step through what is shown, ↑ goes to the cause, Esc lets go."];
-    aside.replaceChildren(make("h2", "No event picked"), ...help.map((text) => make("p", text)));
+    aside.replaceChildren(make("h2", "No event picked"), ...help.map((text) => make("p", text)), ...blockPictures());
     return;
   }
   const i = picked, labels = labelsOf(i);
@@ -428,7 +428,7 @@ matchMedia("(prefers-color-scheme: dark)").onchange = resize;
 const named = location.hash ? indexOf.get(Number(location.hash.slice(1))) : undefined;
 const broken = events.kind.findLastIndex((kind, i) => kind === kindOf.verdict && events.a[i]);
 const first = named ?? (broken < 0 ? undefined : broken);
-details();
 resize();
+details();
 filter();
 if (first !== undefined) setTimeout(() => pick(first, true));
