@@ -20,6 +20,8 @@ struct Search {
     due: Mono,
     /// The question under way.
     asked: Option<u64>,
+    /// Members that were asked in vain.
+    vain: usize,
 }
 
 struct Question {
@@ -50,6 +52,9 @@ pub struct Fetcher<S: Suite> {
 
 /// Wants that are searched at a time. What finds no room is searched when the block that wants it comes again.
 const MAX_SEARCHES: usize = 32_768;
+
+/// How often the pause of a search is doubled at most.
+const MOST_DOUBLED: u32 = 5;
 
 /// Questions under way to one member, at most.
 const TO_ONE: usize = 4;
@@ -84,6 +89,7 @@ impl<S: Suite> Fetcher<S> {
                 next,
                 due,
                 asked: None,
+                vain: 0,
             },
         );
     }
@@ -164,7 +170,8 @@ impl<S: Suite> Fetcher<S> {
         self.questions.get(&id).map(|question| question.to)
     }
 
-    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next.
+    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next, and twice as
+    /// slowly each time that all have been asked in vain, for it may be a name that somebody made up.
     pub fn answered(&mut self, id: u64, now: Mono, pause: Duration, is_silent: bool) {
         let Some(Question { to, wants }) = self.questions.remove(&id) else {
             return;
@@ -180,10 +187,14 @@ impl<S: Suite> Fetcher<S> {
             else {
                 continue;
             };
+            let vain = search.vain + 1;
+            let turns = vain / (self.members.size() - 1).max(1);
+            let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(MOST_DOUBLED);
             *search = Search {
                 next,
-                due: now + pause,
+                due: now + pause * (1 << turns),
                 asked: None,
+                vain,
             };
             self.lines[slot(next)].due.insert((search.due, want));
         }
@@ -206,4 +217,45 @@ fn slot(author: AuthorityIndex) -> usize {
 fn index(member: usize) -> AuthorityIndex {
     let number = u16::try_from(member).ok().and_then(AuthorityIndex::new);
     number.expect("a member has an index")
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::{BlsSecretKey, Ed25519SecretKey};
+    use types::{Epoch, Round, Slot, VotingPower};
+
+    use super::*;
+    use crate::{Member, Production};
+
+    #[test]
+    fn what_nobody_has_is_asked_for_less_and_less() {
+        let member = |power| Member::<Production> {
+            power: VotingPower::new(power),
+            block_key: Ed25519SecretKey::from_seed(&[1; 32]).public(),
+            beacon_key: BlsSecretKey::from_seed(&[1; 32]).public(),
+        };
+        let members = Members::new(Epoch::new(0), vec![member(2_500); 4]).unwrap();
+        let mut fetcher = Fetcher::new(Arc::new(members), index(0));
+        let (pace, pause) = (Pace::default(), Duration::from_millis(100));
+        let want = Want::Slot(Slot {
+            round: Round::new(9),
+            author: index(1),
+        });
+        fetcher.search(want, index(1), Mono::ZERO);
+        let (mut now, mut pauses, mut asked) = (Mono::ZERO, Vec::new(), Vec::new());
+        for id in 0..21 {
+            let (to, _) = fetcher.ask(id, now, &pace).unwrap();
+            asked.push(to.get());
+            fetcher.answered(id, now, pause, false);
+            let due = fetcher.deadline(&pace).unwrap();
+            pauses.push(due.since(now).as_millis());
+            now = due;
+        }
+        assert_eq!(asked[..6], [1, 2, 3, 1, 2, 3]);
+        let expected = [
+            100, 100, 200, 200, 200, 400, 400, 400, 800, 800, 800, 1_600, 1_600, 1_600, 3_200,
+        ];
+        assert_eq!(pauses[..15], expected);
+        assert_eq!(pauses[20], 3_200);
+    }
 }
