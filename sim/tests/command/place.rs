@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const SMALL: &str = "name = \"small\"\nnodes = 3\nfault_ms = 1500\nheal_ms = 30000\nnet = \"lan\"\npause_ms = 3000\nfault_gap_ms = 200\n";
 
 /// A scenario that is long enough for the promise of progress after the heal.
-const SLOW: &str = "name = \"slow\"\nnodes = 3\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 3000\nbuggify = false\n";
+const SLOW: &str = "load = \"rounds\"\nname = \"slow\"\nnodes = 3\nfault_ms = 100\nheal_ms = 31000\nnet = \"lan\"\npause_ms = 3000\nbuggify = false\n";
 
 /// A folder with both scenarios, where commands run.
 pub struct Place(TempDir);

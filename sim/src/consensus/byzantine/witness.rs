@@ -14,6 +14,7 @@ use types::{AuthorityIndex, BlockHeader, BlockRef, Round, Slot};
 use super::super::{SimSuite, identity, index, members, rules};
 use super::draft::{Draft, Keys};
 use crate::adversary::{Assignment, Content, Shape};
+use crate::scenario::Scenario;
 use crate::scheme::SimScheme;
 use crate::world::NodeIndex;
 
@@ -36,7 +37,7 @@ pub(super) struct Witness {
 
 impl Witness {
     pub fn new(assignment: &Assignment<'_>) -> Self {
-        let (seed, rules) = (assignment.seed, rules(assignment.seed));
+        let (seed, rules) = (assignment.seed, rules(assignment.seed, &Scenario::default()));
         let members = Arc::new(members(seed, assignment.stakes));
         let member = super::super::member_of(assignment.node, members.size());
         let genesis = members
