@@ -20,6 +20,8 @@ struct Search {
     due: Mono,
     /// The question under way.
     asked: Option<u64>,
+    /// Members that were asked in vain.
+    vain: usize,
 }
 
 struct Question {
@@ -50,6 +52,9 @@ pub struct Fetcher<S: Suite> {
 
 /// Wants that are searched at a time. What finds no room is searched when the block that wants it comes again.
 const MAX_SEARCHES: usize = 32_768;
+
+/// How often the pause of a search is doubled at most.
+const MOST_DOUBLED: u32 = 5;
 
 /// Questions under way to one member, at most.
 const TO_ONE: usize = 4;
@@ -84,6 +89,7 @@ impl<S: Suite> Fetcher<S> {
                 next,
                 due,
                 asked: None,
+                vain: 0,
             },
         );
     }
@@ -164,7 +170,8 @@ impl<S: Suite> Fetcher<S> {
         self.questions.get(&id).map(|question| question.to)
     }
 
-    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next.
+    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next, and twice as
+    /// slowly each time that all have been asked in vain, for it may be a name that somebody made up.
     pub fn answered(&mut self, id: u64, now: Mono, pause: Duration, is_silent: bool) {
         let Some(Question { to, wants }) = self.questions.remove(&id) else {
             return;
@@ -180,10 +187,14 @@ impl<S: Suite> Fetcher<S> {
             else {
                 continue;
             };
+            let vain = search.vain + 1;
+            let turns = vain / (self.members.size() - 1).max(1);
+            let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(MOST_DOUBLED);
             *search = Search {
                 next,
-                due: now + pause,
+                due: now + pause * (1 << turns),
                 asked: None,
+                vain,
             };
             self.lines[slot(next)].due.insert((search.due, want));
         }

@@ -109,3 +109,35 @@ fn what_is_found_is_searched_no_more() {
         (None, None)
     );
 }
+
+#[test]
+fn what_nobody_has_is_asked_for_less_and_less() {
+    let member = |power| Member::<Production> {
+        power: VotingPower::new(power),
+        block_key: Ed25519SecretKey::from_seed(&[1; 32]).public(),
+        beacon_key: BlsSecretKey::from_seed(&[1; 32]).public(),
+    };
+    let members = Members::new(Epoch::new(0), vec![member(2_500); 4]).unwrap();
+    let mut fetcher = Fetcher::new(Arc::new(members), index(0));
+    let (pace, pause) = (Pace::default(), Duration::from_millis(100));
+    let want = Want::Slot(Slot {
+        round: Round::new(9),
+        author: index(1),
+    });
+    fetcher.search(want, index(1), Mono::ZERO);
+    let (mut now, mut pauses, mut asked) = (Mono::ZERO, Vec::new(), Vec::new());
+    for id in 0..21 {
+        let (to, _) = fetcher.ask(id, now, &pace).unwrap();
+        asked.push(to.get());
+        fetcher.answered(id, now, pause, false);
+        let due = fetcher.deadline(&pace).unwrap();
+        pauses.push(due.since(now).as_millis());
+        now = due;
+    }
+    assert_eq!(asked[..6], [1, 2, 3, 1, 2, 3]);
+    let expected = [
+        100, 100, 200, 200, 200, 400, 400, 400, 800, 800, 800, 1_600, 1_600, 1_600, 3_200,
+    ];
+    assert_eq!(pauses[..15], expected);
+    assert_eq!(pauses[20], 3_200);
+}
