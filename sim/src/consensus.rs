@@ -1,7 +1,7 @@
 //! The load of consensus: every node is a member, its program is the driver that ships, and payloads come at a steady pace.
 //!
 //! With several epochs, the nodes take turns at resting: each committee is another one, and who rests or is late learns from
-//! the [`Audit`](audit::Audit) which epoch it is, as it would from a ledger.
+//! the `Audit` which epoch it is, as it would from a ledger.
 //!
 //! Modules in reading order: [`committees`], who is a member when; `audit`, what is ordered; `member`, what a node runs;
 //! `byzantine`, what it may do instead; `oracles`, what is promised; [`dag`], the blocks of a trace; [`compare`], other commit

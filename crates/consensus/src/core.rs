@@ -1,11 +1,11 @@
 //! The machine: one member's consensus in one epoch.
 //!
 //! `handle(now, event)` is all there is to it. The parts, each in a file of its own:
-//! - [`accept`]: a block comes in, waits for its parents, and enters the graph;
-//! - [`order`]: leader slots are decided, and commits made and delivered;
-//! - [`propose`]: own blocks are made;
-//! - [`catch_up`]: commits are fetched when blocks are too far away;
-//! - [`recover`]: a member that has lost its store finds out what it has signed.
+//! - `accept`: a block comes in, waits for its parents, and enters the graph;
+//! - `order`: leader slots are decided, and commits made and delivered;
+//! - `propose`: own blocks are made;
+//! - `catch_up`: commits are fetched when blocks are too far away;
+//! - `recover`: a member that has lost its store finds out what it has signed.
 
 mod accept;
 mod catch_up;

@@ -1,4 +1,4 @@
-//! What members ask each other, and how answers are checked. BCS; blocks inside are laid out as [`crate::wire`] says.
+//! What members ask each other, and how answers are checked. BCS; blocks inside are laid out as `crate::wire` says.
 //!
 //! An answer is checked against its request without any state, so that a peer's answer can be checked beside the
 //! machine: whatever it holds was asked for, fits the rules and is signed.

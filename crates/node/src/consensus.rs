@@ -1,6 +1,6 @@
 //! Consensus on an environment: the machine of the crate `consensus` with a store, peers, a clock and a consumer.
 //!
-//! [`run`] is one member's part in one epoch. One task owns the machine; others receive and check blocks, send own ones,
+//! [`fn@run`] is one member's part in one epoch. One task owns the machine; others receive and check blocks, send own ones,
 //! answer requests and ask for what is missing. When the store fails, everything is built again from what it holds.
 //!
 //! Modules in reading order: [`setup`], [`consumer`], [`handle`], [`metrics`], `channels` (what is said on the wire),

@@ -65,7 +65,7 @@ pub struct Peer {
     pub address: PeerAddress,
 }
 
-/// Everything that [`run`](crate::consensus::run) needs to know, but for the consumer.
+/// Everything that [`run`](fn@crate::consensus::run) needs to know, but for the consumer.
 #[derive(Debug)]
 pub struct Setup<S: Suite> {
     /// What all members agree on.
