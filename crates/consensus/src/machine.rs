@@ -122,8 +122,6 @@ pub enum Action<S: Suite> {
 pub enum Fault {
     /// Two blocks in one slot.
     Equivocated,
-    /// A block whose digest is not that of its content.
-    WrongDigest,
     /// An answer that breaks the rules.
     WrongAnswer,
     /// Commits of a quorum that are not this member's: see [`Action::Forked`].

@@ -534,7 +534,6 @@ async fn front(writes: &mut VecDeque<Write<'_>>) -> Result<(), StorageError> {
 const fn fault_code(fault: Fault) -> u64 {
     match fault {
         Fault::Equivocated => 1,
-        Fault::WrongDigest => 2,
         Fault::WrongAnswer => 3,
         Fault::UnprovenCommits => 4,
         Fault::TooManyHeld => 5,
