@@ -83,7 +83,12 @@ impl Oracle for Evidence {
                     return object(format!("author {} is honest and is accused", event.a));
                 }
             }
-            "peer_blamed" if DISHONEST.contains(&event.b) && self.scene.is_to_blame(*node, event.a) => {
+            // Whose own words were altered on their way gets answers to what it has not asked.
+            "peer_blamed"
+                if DISHONEST.contains(&event.b)
+                    && !self.scene.is_liar(*node)
+                    && self.scene.is_to_blame(*node, event.a) =>
+            {
                 return object(format!(
                     "author {} is honest and is blamed for fault {}",
                     event.a, event.b
@@ -121,6 +126,9 @@ mod tests {
             ("0e0 0b1/3", true),
             ("0e0 0b1/5", false),
             ("1y 0e0 0b1/3", false),
+            ("0y 0e0 0b1/3", false),
+            ("0y 0o 0e0 0b1/3", false),
+            ("0y 0e0 0x1", true),
         ] {
             assert_eq!(objects(Evidence::new(scene(2)), life), expected, "{life}");
         }

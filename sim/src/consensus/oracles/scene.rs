@@ -83,6 +83,11 @@ impl Scene {
         self.committees.node(self.epochs[node], author)
     }
 
+    /// Whether a node is Byzantine, or was once.
+    pub fn is_liar(&self, node: NodeIndex) -> bool {
+        self.liars.contains(&node)
+    }
+
     /// Whether the one that `node` calls `author` is honest, has always been, and has forgotten nothing.
     pub fn is_to_blame(&self, node: NodeIndex, author: u64) -> bool {
         let author = self.author(node, author);
