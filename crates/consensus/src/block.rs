@@ -6,7 +6,7 @@
 //! whoever passed the block on, and the parents as soon as the list can be rebuilt (see [`crate::dag`]).
 
 use bytes::Bytes;
-use crypto::{Digest, FixedBytes, Hasher, Scheme, SignatureError, Signed, Verified};
+use crypto::{Digest, FixedBytes, Scheme, SignatureError, Signed, Verified};
 use types::block::{MAX_BEACON_BYTES, MAX_PARENTS, block_message};
 use types::{
     AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, ChainId, CommitRef, Epoch, Round,
@@ -106,10 +106,7 @@ impl Payloads {
 
     /// What a header says of them: the digest of their count and their bytes.
     pub fn digest(&self) -> Digest {
-        let mut hasher = Hasher::named("BlockPayloads");
-        hasher.bytes(&self.count.to_le_bytes());
-        hasher.bytes(&self.section);
-        hasher.finish()
+        Digest::of_long("BlockPayloads", &[&self.count.to_le_bytes(), &self.section])
     }
 }
 

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use types::{AuthorityIndex, BlockHeader, BlockRef, Round, SignedHeader, Slot, UnixMillis};
 
 pub use self::places::{Place, Places};
@@ -111,22 +112,38 @@ impl<S: Suite> Vertex<S> {
 struct Entry<S: Suite> {
     name: BlockRef,
     /// Genesis blocks are names only.
-    vertex: Option<Vertex<S>>,
+    vertex: Option<Box<Vertex<S>>>,
 }
 
 struct Row<S: Suite> {
-    slots: Vec<Vec<Entry<S>>>,
+    /// By author. Nearly all have one block, whose name stands in the row itself.
+    slots: Vec<SmallVec<[Entry<S>; 1]>>,
     authors: AuthoritySet,
+    /// Those of them with several blocks.
+    doubled: AuthoritySet,
     power: u32,
 }
 
 impl<S: Suite> Row<S> {
     fn new(members: usize) -> Self {
         Self {
-            slots: (0..members).map(|_| Vec::new()).collect(),
+            slots: (0..members).map(|_| SmallVec::new()).collect(),
             authors: AuthoritySet::EMPTY,
+            doubled: AuthoritySet::EMPTY,
             power: 0,
         }
+    }
+
+    /// Puts a block behind those of its slot.
+    fn push(&mut self, entry: Entry<S>) -> usize {
+        let author = entry.name.author;
+        let entries = &mut self.slots[slot(author)];
+        let position = entries.len();
+        entries.push(entry);
+        if position > 0 {
+            self.doubled.insert(author);
+        }
+        position
     }
 }
 
@@ -184,7 +201,7 @@ impl<S: Suite> Dag<S> {
         if floor == Round::ZERO {
             for author in members.indices() {
                 let name = BlockHeader::genesis(rules.epoch, author, rules.start).reference();
-                row.slots[slot(author)].push(Entry { name, vertex: None });
+                row.push(Entry { name, vertex: None });
                 row.authors.insert(author);
                 row.power += members.power(author);
             }
@@ -239,12 +256,18 @@ impl<S: Suite> Dag<S> {
     fn entries(&self, at: Slot) -> &[Entry<S>] {
         // Places come from peers, too.
         let row = self.row(at.round).and_then(|row| row.slots.get(slot(at.author)));
-        row.map_or(&[], Vec::as_slice)
+        row.map_or(&[], SmallVec::as_slice)
     }
 
     /// Authors with a block in a round.
     pub fn authors(&self, round: Round) -> AuthoritySet {
         self.row(round).map_or(AuthoritySet::EMPTY, |row| row.authors)
+    }
+
+    /// Whether each of the authors has at most one block in a round.
+    pub fn are_single(&self, round: Round, authors: &AuthoritySet) -> bool {
+        self.row(round)
+            .is_none_or(|row| row.doubled.is_empty() || row.doubled.and(authors).is_empty())
     }
 
     /// The names in a slot: the one to vote for first.
@@ -269,7 +292,10 @@ impl<S: Suite> Dag<S> {
             round,
             author: place.author,
         };
-        self.entries(at).get(usize::from(place.position))?.vertex.as_ref()
+        self.entries(at)
+            .get(usize::from(place.position))?
+            .vertex
+            .as_deref()
     }
 
     /// The name of the block at a place.
@@ -286,7 +312,11 @@ impl<S: Suite> Dag<S> {
     /// A block by name.
     pub fn get(&self, name: &BlockRef) -> Option<&Vertex<S>> {
         let entries = self.entries(name.slot());
-        entries.iter().find(|entry| entry.name == *name)?.vertex.as_ref()
+        entries
+            .iter()
+            .find(|entry| entry.name == *name)?
+            .vertex
+            .as_deref()
     }
 
     /// The clock of a block or, in round 0, of genesis.
@@ -302,7 +332,7 @@ impl<S: Suite> Dag<S> {
         let slots = self.row(round).into_iter().flat_map(|row| row.slots.iter());
         self.members.indices().zip(slots).flat_map(|(author, entries)| {
             (0u16..).zip(entries).filter_map(move |(position, entry)| {
-                let vertex = entry.vertex.as_ref()?;
+                let vertex = entry.vertex.as_deref()?;
                 Some((Place { author, position }, vertex))
             })
         })
@@ -425,18 +455,15 @@ impl<S: Suite> Dag<S> {
         self.unordered += usize::from(!block.payloads.is_empty());
         let index = (name.round.get() - self.floor.get()) as usize;
         let row = &mut self.rows[index];
-        let entries = &mut row.slots[slot(name.author)];
-        let position = u16::try_from(entries.len()).expect("its caller accepts no more than so many");
-        entries.push(Entry {
-            name,
-            vertex: Some(Vertex {
-                block,
-                previous,
-                siblings,
-                older,
-                is_committed: false,
-            }),
-        });
+        let vertex = Some(Box::new(Vertex {
+            block,
+            previous,
+            siblings,
+            older,
+            is_committed: false,
+        }));
+        let position = row.push(Entry { name, vertex });
+        let position = u16::try_from(position).expect("its caller accepts no more than so many");
         if row.authors.insert(name.author) {
             row.power += self.members.power(name.author);
             if is_quorum(row.power) {
@@ -458,7 +485,7 @@ impl<S: Suite> Dag<S> {
             return;
         }
         let row = &mut self.rows[0];
-        row.slots[slot(name.author)].push(Entry { name, vertex: None });
+        row.push(Entry { name, vertex: None });
         row.authors.insert(name.author);
         let highest = &mut self.highest[slot(name.author)];
         *highest = (*highest).max(name.round);
@@ -475,7 +502,7 @@ impl<S: Suite> Dag<S> {
         let mut entries = row.slots[slot(name.author)].iter_mut();
         let Some(vertex) = entries
             .find(|entry| entry.name == *name)
-            .and_then(|entry| entry.vertex.as_mut())
+            .and_then(|entry| entry.vertex.as_deref_mut())
         else {
             return false;
         };

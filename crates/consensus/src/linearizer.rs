@@ -8,6 +8,7 @@
 //!   (timestamp, author), the first at which more than half of their power is reached. It never goes back.
 //! - The commit of a leader whose round has a beacon makes a new one of the old one and the leader's share.
 
+use bytes::Bytes;
 use crypto::{Digest, Hasher};
 use types::{BlockRef, Commit, CommitDigest, CommitIndex, CommitRef, Round, UnixMillis};
 
@@ -60,7 +61,7 @@ impl Chain {
         self.floor = self.floor.max(Round::new(floor));
     }
 
-    /// Commits a leader's block: marks its sub-DAG in the graph and goes on behind the commit.
+    /// Commits a leader's block: marks its sub-DAG in the graph and goes on behind the commit. Yields its encoding as well.
     ///
     /// # Panics
     /// When an ancestor above the floor is not in the graph: the graph accepts no block before its parents.
@@ -70,7 +71,7 @@ impl Chain {
         dag: &mut Dag<S>,
         rules: &Rules,
         members: &Members<S>,
-    ) -> SubDag {
+    ) -> (SubDag, Bytes) {
         let mut floor = self.floor;
         if planted!(LocalFloor) {
             let local = dag.quorum_round().get().saturating_sub(rules.gc_depth);
@@ -112,15 +113,17 @@ impl Chain {
             beacon,
             blocks,
         };
-        let digest = commit.digest();
+        let encoded = Bytes::from(types::encode(&commit));
+        let digest = Commit::digest_of(&encoded);
         self.extend(&commit, digest, rules);
         let is_last = rules.end.is_some_and(|end| commit.timestamp >= end);
-        SubDag {
+        let dag = SubDag {
             commit,
             digest,
             payloads,
             is_last,
-        }
+        };
+        (dag, encoded)
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Member<S: Suite> {
 pub struct Members<S: Suite> {
     epoch: Epoch,
     members: Vec<Member<S>>,
+    /// Of each; side by side, for they are summed up for every block.
+    powers: Vec<u16>,
 }
 
 /// Why members are none.
@@ -85,7 +87,12 @@ impl<S: Suite> Members<S> {
         if power != u64::from(VotingPower::TOTAL.get()) {
             return Err(MembersError::Power { found: power });
         }
-        Ok(Self { epoch, members })
+        let powers = members.iter().map(|member| member.power.get()).collect();
+        Ok(Self {
+            epoch,
+            members,
+            powers,
+        })
     }
 
     /// The epoch.
@@ -120,7 +127,7 @@ impl<S: Suite> Members<S> {
     /// # Panics
     /// For an index that is no member's: whoever takes one from a peer asks [`get`](Self::get) first.
     pub fn power(&self, index: AuthorityIndex) -> u32 {
-        u32::from(self.members[usize::from(index.get())].power.get())
+        u32::from(self.powers[usize::from(index.get())])
     }
 
     /// The power of all in the set.

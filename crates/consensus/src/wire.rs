@@ -77,15 +77,14 @@ impl Header<'_> {
     }
 }
 
-/// `H(BlockParents:: ‖ BCS)`, as [`types::block::parents_digest`] has it.
+/// `BLAKE3(BlockParents:: ‖ BCS)`, as [`types::block::parents_digest`] has it.
 pub(crate) fn parents_digest(parents: &[BlockRef]) -> Digest {
-    let mut out = Vec::with_capacity(16 + parents.len() * 38);
-    out.extend_from_slice(b"BlockParents::");
+    let mut out = Vec::with_capacity(2 + parents.len() * 38);
     put_uleb(&mut out, parents.len());
     for parent in parents {
         put_reference(&mut out, parent);
     }
-    Digest::of(&out)
+    Digest::of_long("BlockParents", &[&out])
 }
 
 /// The length prefix of BCS.

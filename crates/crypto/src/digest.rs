@@ -1,4 +1,4 @@
-//! Blake2b-256 digests.
+//! Blake2b-256 digests, and BLAKE3 for what is long and only hashed to be compared.
 //!
 //! A value of a named type is hashed as `H(Name:: ‖ BCS(value))`, so that no two types share a digest for the same
 //! bytes.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::{FixedBytes, InvalidBytes, base58, to_array};
 
-/// 32 bytes of Blake2b-256. BCS: the bytes. Text: base58.
+/// 32 bytes of Blake2b-256, or of BLAKE3 where [`of_long`](Self::of_long) made it. BCS: the bytes. Text: base58.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(#[serde(with = "base58")] [u8; 32]);
 
@@ -33,6 +33,18 @@ impl Digest {
         let mut hasher = Hasher::named(name);
         hasher.value(value);
         hasher.finish()
+    }
+
+    /// `BLAKE3(name:: ‖ parts)`: for lists and payloads, of which each member hashes every byte. Several times as fast as
+    /// [`of`](Self::of) on a kilobyte.
+    pub fn of_long(name: &str, parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(name.as_bytes());
+        hasher.update(b"::");
+        for part in parts {
+            hasher.update(part);
+        }
+        Self(hasher.finalize().into())
     }
 
     /// The raw bytes.
@@ -141,6 +153,15 @@ mod tests {
         let abc = "0xbddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319";
         assert_eq!(hex::encode(Digest::of(b"").as_bytes()), empty);
         assert_eq!(hex::encode(Digest::of(b"abc").as_bytes()), abc);
+    }
+
+    #[test]
+    fn a_long_value_is_hashed_by_blake3_behind_its_name() {
+        let parts: [&[u8]; 3] = [b"a", b"", b"bc"];
+        assert_eq!(
+            Digest::of_long("Name", &parts),
+            Digest(blake3::hash(b"Name::abc").into())
+        );
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct BlockHeader {
     pub vote: Option<CommitRef>,
     /// The author's share of the beacon, in the rounds that have one.
     pub beacon: Option<Bounded<u8, MAX_BEACON_BYTES>>,
-    /// Digest of the payloads as they are encoded on the wire.
+    /// Digest of the payloads as they are encoded on the wire: `BLAKE3(BlockPayloads:: ‖ count ‖ section)`.
     pub payloads: Digest,
 }
 
@@ -111,9 +111,9 @@ impl BlockHeader {
     }
 }
 
-/// What the digest of a header is over in place of the parents: `H(BlockParents:: ‖ BCS)`.
+/// What the digest of a header is over in place of the parents: `BLAKE3(BlockParents:: ‖ BCS)`.
 pub fn parents_digest(parents: &[BlockRef]) -> Digest {
-    Digest::of_value("BlockParents", parents)
+    Digest::of_long("BlockParents", &[&crate::encode(parents)])
 }
 
 /// The bytes that the author of a block signs: intent, chain, digest of the header. 67 bytes.
@@ -438,7 +438,7 @@ mod tests {
                 prop_assert_eq!(&decode::<BlockHeader>(&bytes, 1 << 12).unwrap(), &header);
     // The parents stand behind 22 bytes, and in the digest their digest stands there.
                 let parents = 22..22 + encode(&header.parents).len();
-                let of_parents = Digest::of(&[b"BlockParents::", &bytes[parents.clone()]].concat());
+                let of_parents = Digest::of_long("BlockParents", &[&bytes[parents.clone()]]);
                 prop_assert_eq!(of_parents, parents_digest(&header.parents));
                 let hashed = [b"BlockHeader::", &bytes[..22], of_parents.as_bytes(), &bytes[parents.end..]].concat();
                 prop_assert_eq!(header.digest(), BlockDigest::new(Digest::of(&hashed)));

@@ -1,6 +1,6 @@
 //! What consensus decides: a chain of commits.
 
-use crypto::Digest;
+use crypto::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::{BlockRef, ChainId, CommitDigest, CommitIndex, CommitRef, Epoch, UnixMillis};
@@ -30,7 +30,14 @@ impl Commit {
 
     /// `H(Commit:: ‖ BCS)`.
     pub fn digest(&self) -> CommitDigest {
-        CommitDigest::new(Digest::of_value("Commit", self))
+        Self::digest_of(&crate::encode(self))
+    }
+
+    /// The digest of the commit that has this encoding.
+    pub fn digest_of(encoded: &[u8]) -> CommitDigest {
+        let mut hasher = Hasher::named("Commit");
+        hasher.bytes(encoded);
+        CommitDigest::new(hasher.finish())
     }
 
     /// Its name.

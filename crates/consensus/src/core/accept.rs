@@ -168,14 +168,8 @@ impl<S: Suite> Core<S> {
             Parents::Full(_) => None,
             Parents::Compact { previous, .. } => {
                 let before = types::Round::new(name.round.get() - 1);
-                let is_plain = |author| {
-                    let slot = types::Slot {
-                        round: before,
-                        author,
-                    };
-                    self.dag.names(slot).len() == 1
-                };
-                previous.iter().all(is_plain).then(|| block.frame().clone())
+                let is_plain = self.dag.are_single(before, previous);
+                is_plain.then(|| block.frame().clone())
             }
         };
         let place = self.enter(block, parents);

@@ -38,7 +38,7 @@ impl<S: Suite> Core<S> {
     /// Commits a leader's block, with all that follows.
     pub(super) fn commit(&mut self, leader: &BlockRef, now: Now) {
         let floor = self.chain.floor;
-        let dag = self
+        let (dag, encoded) = self
             .chain
             .commit(leader, &mut self.dag, &self.rules, &self.members);
         weigh(
@@ -64,7 +64,7 @@ impl<S: Suite> Core<S> {
         self.actions.push(Action::Store(Record {
             table: Table::Commits,
             key: commit_key(dag.commit.index),
-            value: types::encode(&dag.commit).into(),
+            value: encoded,
         }));
         // What others agreed on is not delivered behind the commit that somebody has judged to be the last.
         if self.last.is_none_or(|last| dag.commit.index <= last) {

@@ -297,7 +297,7 @@ pub fn run(
                 block: decision.block.map(|name| blocks.numbers[&name]),
             });
             let Some(leader) = decision.block else { continue };
-            let sub_dag = chain.commit(&leader, &mut dag, rules, members);
+            let (sub_dag, _) = chain.commit(&leader, &mut dag, rules, members);
             sub_dags.push(blocks.number(&sub_dag.commit));
             dag.raise(chain.floor);
         }

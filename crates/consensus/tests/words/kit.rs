@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use consensus::block::beacon_message;
 use consensus::{BlockError, Member, Members, Production, Rules, SignedBlock};
-use crypto::{BlsSecretKey, Digest, Ed25519Scheme, Ed25519SecretKey, Hasher};
+use crypto::{BlsSecretKey, Digest, Ed25519Scheme, Ed25519SecretKey};
 use types::block::{block_message, parents_digest};
 use types::{
     AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, ChainId, CommitDigest, CommitIndex,
@@ -185,9 +185,8 @@ impl Parts {
 
     /// The header that the author means. `None` when there is none like it.
     pub fn header(&self) -> Option<BlockHeader> {
-        let mut payloads = Hasher::named("BlockPayloads");
-        payloads.bytes(&self.payloads_count?.to_le_bytes());
-        payloads.bytes(&self.section);
+        let count = self.payloads_count?.to_le_bytes();
+        let payloads = Digest::of_long("BlockPayloads", &[&count, &self.section]);
         let vote = CommitRef {
             index: CommitIndex::new(self.vote.0),
             digest: CommitDigest::new(Digest::new(self.vote.1)),
@@ -200,7 +199,7 @@ impl Parts {
             parents: Bounded::new(self.parents()?)?,
             vote: (self.vote_flag == 1).then_some(vote),
             beacon: (self.beacon_flag == 1).then_some(Bounded::new(self.beacon.clone())?),
-            payloads: payloads.finish(),
+            payloads,
         })
     }
 

@@ -1,9 +1,10 @@
 //! The task that owns the machine: what comes in, what goes out, and in what order.
 //!
-//! A turn takes what is ready, lets the machine handle it, and writes once. Records are written in the order in which the
-//! machine gave them; an own block waits for a barrier behind its records, and is sent after it. A commit goes to the
-//! consumer after its records' write was called. When the consumer or the disk is slow the machine is given nothing
-//! new, while requests are still answered.
+//! A turn takes what is ready, lets the machine handle it, and writes once, if there is more to write than blocks of others:
+//! those wait for what is written next, for nothing relies on them before, and a crash loses what can be asked for again.
+//! Records are written in the order in which the machine gave them; an own block waits for a barrier behind its records, and
+//! is sent after it. A commit goes to the consumer after its records' write was called. When the consumer or the disk is slow
+//! the machine is given nothing new, while requests are still answered.
 
 mod deliveries;
 mod inbound;
@@ -47,6 +48,8 @@ const ANSWERED: usize = 32;
 const MAX_WRITES: usize = 64;
 /// A batch of so many bytes is written before the turn ends.
 const BATCH_BYTES: usize = 16 << 20;
+/// Blocks of others of so many bytes wait for no other record.
+const WAITING_BYTES: usize = 256 << 10;
 /// Commits that are read from the store at a time.
 const REPLAY: usize = 16;
 /// How often the machine's figures are told.
@@ -83,6 +86,8 @@ pub(crate) struct Driver<'a, E: Env, S: Suite> {
     scope: &'a <E::Spawner as Spawner>::Scope,
     core: Core<S>,
     batch: Batch,
+    /// Whether the batch holds more than blocks of others.
+    is_due: bool,
     writes: VecDeque<Write<'a>>,
     deliveries: Deliveries,
     window: watch::Sender<Window>,
@@ -159,6 +164,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
             scope,
             core,
             batch: Batch::default(),
+            is_due: false,
             writes: VecDeque::new(),
             deliveries: Deliveries::new(stored, handled),
             window: watch::Sender::new(Window::new(own)),
@@ -184,6 +190,8 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         self.apply(actions)?;
         self.end_turn();
         let mut last = None;
+        let mut tick = std::pin::pin!(self.env.clock().sleep_until(self.next_status));
+        let mut tick_at = Some(self.next_status);
         loop {
             if self.deliveries.must_read() && feed.is_open() {
                 self.read_commits().await?;
@@ -199,7 +207,10 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                 Some(deadline) if is_fed => deadline.min(self.next_status),
                 _ => self.next_status,
             };
-            let tick = self.env.clock().sleep_until(wake);
+            if tick_at != Some(wake) {
+                tick.set(self.env.clock().sleep_until(wake));
+                tick_at = Some(wake);
+            }
             let port = &mut self.setup.port;
             env::select! {
                 written = front(&mut self.writes), if !self.writes.is_empty() => {
@@ -221,7 +232,10 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                         self.deliveries.end();
                     }
                 },
-                () = tick => self.on_tick()?,
+                () = &mut tick => {
+                    tick_at = None;
+                    self.on_tick()?;
+                }
                 inbound = requests.accept() => {
                     if let Inbound::Request { from, body, reply } = inbound? {
                         self.on_request(from, &body, reply);
@@ -367,6 +381,8 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                 Action::Store(record) => {
                     if record.table == Table::Blocks {
                         self.tell_accepted(&record.key);
+                    } else {
+                        self.is_due = true;
                     }
                     put(&mut self.batch, record);
                     if self.batch.size() > BATCH_BYTES {
@@ -424,7 +440,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
                     return Err(Stop::Split { own, proven });
                 }
                 Action::Closed => {
-                    self.is_closed = true;
+                    (self.is_closed, self.is_due) = (true, true);
                     let epoch = self.setup.rules.epoch.get();
                     env::event!(self.env, "closed", epoch, self.core.status().commit.get());
                 }
@@ -449,6 +465,7 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
     /// Calls the write of what has been collected. Its place in the order is taken by the call.
     fn write(&mut self, durability: Durability, own: Option<(BlockRef, Bytes)>) {
         let batch = std::mem::take(&mut self.batch);
+        self.is_due = false;
         let metrics = &self.setup.port.metrics;
         metrics.batches_written.one();
         metrics.bytes_written.add(batch.bytes() as u64);
@@ -460,9 +477,10 @@ impl<'a, E: Env, S: Suite> Driver<'a, E, S> {
         self.writes.push_back(Write { done, own });
     }
 
-    /// Writes what is left of the turn and says how things stand.
+    /// Writes what is due and says how things stand.
     fn end_turn(&mut self) {
-        if !self.batch.is_empty() {
+        let is_due = self.is_due || self.is_closed || self.batch.bytes() > WAITING_BYTES;
+        if is_due && !self.batch.is_empty() {
             self.write(Durability::Buffered, None);
         }
         for author in self.setup.members.indices() {
