@@ -40,7 +40,7 @@ pub use read::Snapshot;
 
 use device::{Device, transfer_ns};
 use event::Digest;
-use fault::Faults;
+use fault::{Faults, MOST_SLOWER_NS};
 use store::Store;
 
 /// The disk of one node. It outlives the node's crashes.
@@ -303,6 +303,15 @@ impl Disk {
             return 0;
         }
         transfer_ns(bytes, self.faults.bandwidth(self.profile.bytes_per_second))
+    }
+
+    /// When what is issued at `now` is done at the latest, if it takes `ns` and its bytes without any fault.
+    fn latest(&self, now: u64, ns: u64, bytes: u64) -> u64 {
+        if self.faults.none() {
+            return NEVER;
+        }
+        let free = ns.saturating_add(transfer_ns(bytes, self.profile.bytes_per_second));
+        now.saturating_add(free).saturating_add(MOST_SLOWER_NS)
     }
 
     /// When what is done at `at` is answered.

@@ -19,14 +19,17 @@ struct Group {
 }
 
 impl Device {
-    /// When a read issued at `now` that takes `ns` is done.
-    pub(super) fn read(&mut self, now: u64, ns: u64) -> u64 {
-        self.reads_until = self.reads_until.max(now).saturating_add(ns);
+    /// When a read issued at `now` that takes `ns` is done: by `latest`, but not before what was issued before it.
+    pub(super) fn read(&mut self, now: u64, ns: u64, latest: u64) -> u64 {
+        let until = self.reads_until.max(now).saturating_add(ns);
+        self.reads_until = until.min(latest.max(self.reads_until));
         self.reads_until
     }
 
-    /// When a barrier of `store` issued at `now` is done, if a barrier takes `ns` and its bytes `transfer_ns`.
-    pub(super) fn sync(&mut self, now: u64, store: u32, ns: u64, transfer_ns: u64) -> u64 {
+    /// When a barrier of `store` issued at `now` is done, if a barrier takes `ns` and its bytes `transfer_ns`; `latest` as
+    /// for [`read`](Self::read).
+    pub(super) fn sync(&mut self, now: u64, store: u32, ns: u64, transfer_ns: u64, latest: u64) -> u64 {
+        let latest = latest.max(self.syncs_until);
         let joins = self
             .group
             .is_some_and(|group| group.store == store && group.starts > now);
@@ -37,6 +40,7 @@ impl Device {
             self.group = Some(Group { store, starts });
             self.syncs_until = starts.saturating_add(ns).saturating_add(transfer_ns);
         }
+        self.syncs_until = self.syncs_until.min(latest);
         self.syncs_until
     }
 
@@ -67,21 +71,31 @@ mod tests {
         let mut device = Device::default();
         let done: Vec<u64> = [0, 1, 2, 3]
             .iter()
-            .map(|now| device.sync(*now, 0, 100, 1))
+            .map(|now| device.sync(*now, 0, 100, 1, NEVER))
             .collect();
         assert_eq!(done, [101, 202, 203, 204], "the first alone, the others together");
         assert_eq!(
-            device.sync(4, 1, 100, 1),
+            device.sync(4, 1, 100, 1, NEVER),
             305,
             "another store has a barrier of its own"
         );
         assert_eq!(
-            device.sync(250, 1, 100, 1),
+            device.sync(250, 1, 100, 1, NEVER),
             406,
             "a barrier that has started takes no one in"
         );
-        assert_eq!(device.read(0, 7), 7);
-        assert_eq!(device.read(3, 7), 14, "reads wait for reads only");
+        assert_eq!(device.read(0, 7, NEVER), 7);
+        assert_eq!(device.read(3, 7, NEVER), 14, "reads wait for reads only");
+    }
+
+    #[test]
+    fn a_lane_is_done_by_the_latest_time_and_nothing_overtakes() {
+        let mut device = Device::default();
+        assert_eq!(device.read(0, 100, 50), 50);
+        assert_eq!(device.read(1, 100, 20), 50);
+        assert_eq!(device.sync(0, 0, 100, 100, 90), 90);
+        assert_eq!(device.sync(1, 0, 100, 100, 60), 90);
+        assert_eq!(device.sync(2, 0, 1, 1, NEVER), 91, "it joins the one that waits");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What [`DiskFault::Slow`] adds to one latency at most. The end of an operation is set when it begins, so without this a
-/// fault would outlive the heal by minutes.
-const MOST_SLOWER_NS: u64 = 5_000_000_000;
+/// What [`DiskFault::Slow`] adds to one latency at most, and with [`DiskFault::Throttle`] to the end of all that a lane has
+/// taken. The end of an operation is set when it begins, so without this a fault would outlive the heal by minutes.
+pub(super) const MOST_SLOWER_NS: u64 = 5_000_000_000;
 
 /// One thing that is wrong with a disk, as data of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -215,8 +215,10 @@ impl Disk {
         let done = if draw.chance(self.profile.cached_ppm) {
             now.saturating_add(self.faults.slowed(self.profile.cached.draw(draw)))
         } else {
-            let ns = self.faults.slowed(self.profile.read.draw(draw));
-            self.device.read(now, ns.saturating_add(self.transfer_ns(bytes)))
+            let free = self.profile.read.draw(draw);
+            let ns = self.faults.slowed(free).saturating_add(self.transfer_ns(bytes));
+            let latest = self.latest(now, free, bytes);
+            self.device.read(now, ns, latest)
         };
         self.answered_at(done)
     }

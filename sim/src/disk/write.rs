@@ -77,8 +77,10 @@ impl Disk {
             Durability::Synced => {
                 let store = &mut self.stores[id.store as usize];
                 let bytes = std::mem::take(&mut store.dirty_bytes) + batch.bytes() as u64;
-                let ns = self.faults.slowed(self.profile.sync.draw(draw));
-                self.device.sync(now, id.store, ns, self.transfer_ns(bytes))
+                let free = self.profile.sync.draw(draw);
+                let (ns, transfer) = (self.faults.slowed(free), self.transfer_ns(bytes));
+                let latest = self.latest(now, free, bytes);
+                self.device.sync(now, id.store, ns, transfer, latest)
             }
         };
         let at = self.answered_at(done).max(earliest);

@@ -188,7 +188,8 @@ fn set_environment(variables: &[(String, String)]) {
 ///
 /// glibc reads a file of /proc the first time that it shrinks a heap, so one is grown and shrunk. When it shrinks one
 /// follows from the largest blocks that the parent has freed, unless it is told. And what the thread has freed so far came
-/// from the parent's heap, whose addresses depend on what the parent did before: the thread's cache of it is used up.
+/// from the parent's heap, whose addresses depend on what the parent did before: the thread's cache of it is used up. At
+/// last the heap is as large as most runs need: left alone it grows by a page at a time, each a system call.
 fn settle_heap() {
     const BLOCK: usize = 100 << 10;
     bound_heap(128 << 10);
@@ -200,6 +201,7 @@ fn settle_heap() {
             mem::forget(black_box(Vec::<u8>::with_capacity(size)));
         }
     }
+    drop(black_box(Vec::<u8>::with_capacity(24 << 20)));
 }
 
 /// Blocks of more bytes are mapped alone, and as many free bytes at the end of a heap are given back.

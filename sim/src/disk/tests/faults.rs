@@ -72,6 +72,24 @@ fn a_throttled_disk_takes_longer_by_the_byte() {
 }
 
 #[test]
+fn all_that_a_throttled_disk_has_taken_is_done_soon() {
+    let mut bench = bench();
+    bench.disk.apply(DiskFault::Throttle { bytes_per_second: 1 });
+    let now = bench.now;
+    for _ in 0..10 {
+        let at = bench
+            .disk
+            .write(now, bench.id, put("x", "234567890"), Synced)
+            .at_ns;
+        let read = bench.disk.get(now, bench.id, A, b"y").at_ns;
+        assert!(
+            at - now < 5_100_000_000 && read - now < 5_100_000_000,
+            "{at} {read}"
+        );
+    }
+}
+
+#[test]
 fn a_stalled_disk_answers_nothing_before_the_end_of_the_stall() {
     let mut bench = bench();
     let (now, until_ns, id) = (bench.now, 1_000_000, bench.id);
