@@ -1,5 +1,6 @@
 //! Benchmarks that compare two things in one run: `cargo xtask bench` names them, `cargo xtask bench NAME` runs one.
 
+mod consensus;
 mod measure;
 mod quic;
 mod seeds;
@@ -28,6 +29,8 @@ enum Bench {
     Worker(worker::Arguments),
     /// The node's network over loopback, beside a bare quinn echo
     Quic(quic::Arguments),
+    /// A committee in this process over loopback: processor time per transaction, saturation, idleness
+    Consensus(consensus::Arguments),
     /// One turn of one side of `sim`
     #[command(hide = true, subcommand)]
     Contestant(sim::Contestant),
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Some(Bench::Trace(arguments)) => trace::run(&arguments),
         Some(Bench::Worker(arguments)) => worker::run(&arguments),
         Some(Bench::Quic(arguments)) => quic::run(&arguments),
+        Some(Bench::Consensus(arguments)) => consensus::run(&arguments),
         Some(Bench::Contestant(contestant)) => sim::turn(&contestant),
     }
 }
