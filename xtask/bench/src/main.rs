@@ -1,6 +1,8 @@
 //! Benchmarks that compare two things in one run: `cargo xtask bench` names them, `cargo xtask bench NAME` runs one.
 
+mod allocations;
 mod consensus;
+mod machine;
 mod measure;
 mod quic;
 mod seeds;
@@ -31,6 +33,8 @@ enum Bench {
     Quic(quic::Arguments),
     /// A committee in this process over loopback: processor time per transaction, saturation, idleness
     Consensus(consensus::Arguments),
+    /// The machine alone: instructions, allocations and nanoseconds per committed transaction
+    Machine(machine::Arguments),
     /// One turn of one side of `sim`
     #[command(hide = true, subcommand)]
     Contestant(sim::Contestant),
@@ -45,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Some(Bench::Worker(arguments)) => worker::run(&arguments),
         Some(Bench::Quic(arguments)) => quic::run(&arguments),
         Some(Bench::Consensus(arguments)) => consensus::run(&arguments),
+        Some(Bench::Machine(arguments)) => machine::run(&arguments),
         Some(Bench::Contestant(contestant)) => sim::turn(&contestant),
     }
 }
