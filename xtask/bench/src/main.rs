@@ -1,6 +1,7 @@
 //! Benchmarks that compare two things in one run: `cargo xtask bench` names them, `cargo xtask bench NAME` runs one.
 
 mod allocations;
+mod committer;
 mod consensus;
 mod machine;
 mod measure;
@@ -35,6 +36,8 @@ enum Bench {
     Consensus(consensus::Arguments),
     /// The machine alone: instructions, allocations and nanoseconds per committed transaction
     Machine(machine::Arguments),
+    /// The commit rule alone: nanoseconds per block over the number of members
+    Committer(committer::Arguments),
     /// One turn of one side of `sim`
     #[command(hide = true, subcommand)]
     Contestant(sim::Contestant),
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Some(Bench::Quic(arguments)) => quic::run(&arguments),
         Some(Bench::Consensus(arguments)) => consensus::run(&arguments),
         Some(Bench::Machine(arguments)) => machine::run(&arguments),
+        Some(Bench::Committer(arguments)) => committer::run(&arguments),
         Some(Bench::Contestant(contestant)) => sim::turn(&contestant),
     }
 }
