@@ -1,5 +1,9 @@
 //! Benchmarks that compare two things in one run: `cargo xtask bench` names them, `cargo xtask bench NAME` runs one.
 
+mod allocations;
+mod committer;
+mod consensus;
+mod machine;
 mod measure;
 mod quic;
 mod seeds;
@@ -28,6 +32,12 @@ enum Bench {
     Worker(worker::Arguments),
     /// The node's network over loopback, beside a bare quinn echo
     Quic(quic::Arguments),
+    /// A committee in this process over loopback: processor time per transaction, saturation, idleness
+    Consensus(consensus::Arguments),
+    /// The machine alone: instructions, allocations and nanoseconds per committed transaction
+    Machine(machine::Arguments),
+    /// The commit rule alone: nanoseconds per block over the number of members
+    Committer(committer::Arguments),
     /// One turn of one side of `sim`
     #[command(hide = true, subcommand)]
     Contestant(sim::Contestant),
@@ -41,6 +51,9 @@ fn main() -> anyhow::Result<()> {
         Some(Bench::Trace(arguments)) => trace::run(&arguments),
         Some(Bench::Worker(arguments)) => worker::run(&arguments),
         Some(Bench::Quic(arguments)) => quic::run(&arguments),
+        Some(Bench::Consensus(arguments)) => consensus::run(&arguments),
+        Some(Bench::Machine(arguments)) => machine::run(&arguments),
+        Some(Bench::Committer(arguments)) => committer::run(&arguments),
         Some(Bench::Contestant(contestant)) => sim::turn(&contestant),
     }
 }

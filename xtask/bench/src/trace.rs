@@ -78,6 +78,8 @@ fn calm(nodes: usize) -> anyhow::Result<u64> {
         config: scenario.world(seed),
         nodes: specs,
         blobs,
+        stakes: scenario.stakes(seed),
+        strategies: load::strategies(),
         plan: Plan::default(),
         until: scenario.until(),
         oracles: load::oracles(nodes),

@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use env::{Channel, Clock, Env, Inbound, Listener, Network, NetworkError, PeerAddress, Scope, Spawner};
 use sim::Seed;
+use sim::adversary::Strategies;
 use sim::handle::SimEnv;
 use sim::kernel::Madsim;
 use sim::plan::Plan;
@@ -75,6 +76,8 @@ pub fn simulate(workload: Workload) -> anyhow::Result<(u64, Outcome)> {
         config: scenario.world(seed),
         nodes: nodes.collect(),
         blobs: Vec::new(),
+        stakes: scenario.stakes(seed),
+        strategies: Strategies::default(),
         plan: Plan::default(),
         until: VirtualTime::from_millis(u64::from(workload.windows) * period_ms + MARGIN_MS),
         oracles: Vec::new(),

@@ -55,18 +55,22 @@ pub fn measure(workload: Workload, work: impl FnOnce(Workload) -> anyhow::Result
 
 /// The processor time so far of all threads of this process (`RUSAGE_SELF`), or of its children that have ended.
 pub fn processor_time(whose: libc::c_int) -> Duration {
+    let (user, kernel) = processor_times(whose);
+    user + kernel
+}
+
+/// The same, outside of the kernel and in it.
+pub fn processor_times(whose: libc::c_int) -> (Duration, Duration) {
     // SAFETY: all zeroes is a `rusage`, and the pointer is to a local that lives through the call.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(whose, &raw mut usage);
         usage
     };
-    [usage.ru_utime, usage.ru_stime]
-        .iter()
-        .map(|time| {
-            let seconds = u64::try_from(time.tv_sec).expect("a process has run for some seconds");
-            let micros = u64::try_from(time.tv_usec).expect("and a part of a second");
-            Duration::from_secs(seconds) + Duration::from_micros(micros)
-        })
-        .sum()
+    let of = |time: libc::timeval| {
+        let seconds = u64::try_from(time.tv_sec).expect("a process has run for some seconds");
+        let micros = u64::try_from(time.tv_usec).expect("and a part of a second");
+        Duration::from_secs(seconds) + Duration::from_micros(micros)
+    };
+    (of(usage.ru_utime), of(usage.ru_stime))
 }
