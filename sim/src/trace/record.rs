@@ -149,8 +149,8 @@ kinds! {
     Protocol = "event", "a", "b", L1;
     /// Control came by a marked place.
     Reached = "reached", "", "", L2;
-    /// Control came by a marked place, and its condition held (1) or not (0).
-    Sometimes = "sometimes", "held", "", L2;
+    /// Control came by a marked place, and its condition held.
+    Sometimes = "sometimes", "", "", L2;
     /// A rare but legal turn was taken.
     Buggify = "buggify", "visit", "", L1;
     /// A fault began; the name says which. The number of its step in the plan, or [`Record::NO_STEP`].
