@@ -183,13 +183,12 @@ impl Disk {
         if opened.opening.is_some() {
             return Err(StorageError::Locked { store: name() });
         }
-        let damage = if self.faults.has(FaultKind::CorruptOpen) {
-            Some("the manifest does not match its checksum")
-        } else {
-            opened.damage
-        };
-        if let Some(damage) = damage {
-            return Err(corrupt(&opened.name, damage));
+        let is_corrupt = self.faults.has(FaultKind::CorruptOpen);
+        let damage = is_corrupt.then_some("the manifest does not match its checksum");
+        if let Some(damage) = damage.or(opened.damage) {
+            let error = corrupt(&opened.name, damage);
+            self.struck |= is_corrupt;
+            return Err(error);
         }
         if self.faults.has(FaultKind::ReadOnly) {
             return Err(io(&opened.name, "read-only file system"));

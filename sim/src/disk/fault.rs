@@ -135,7 +135,7 @@ pub enum Harm {
     /// Answers: operations fail. After a reopen everything is there that an answered barrier covers; of what came
     /// after it, a failed barrier may drop a suffix, acknowledged or not, as a crash may.
     Refusal,
-    /// Acknowledged data, and the node is told by `Corrupt`.
+    /// Acknowledged data, or what cannot be told from its loss, and the node hears `Corrupt`.
     Damage,
     /// Acknowledged data, and the node is not told: it may contradict what it said before.
     Amnesia,
@@ -176,10 +176,11 @@ impl FaultKind {
             | Self::WriteError
             | Self::FailedSync
             | Self::ReadOnly
-            | Self::Full
-            | Self::FlippedRead
-            | Self::CorruptOpen => Harm::Refusal,
-            Self::Rot | Self::Misdirected | Self::TornTail => Harm::Damage,
+            | Self::Full => Harm::Refusal,
+            // Whoever reads cannot tell a flipped bit from rot, and may give up what was durable.
+            Self::FlippedRead | Self::CorruptOpen | Self::Rot | Self::Misdirected | Self::TornTail => {
+                Harm::Damage
+            }
             Self::Phantom | Self::LyingSync | Self::Wipe => Harm::Amnesia,
         }
     }

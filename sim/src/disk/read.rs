@@ -198,6 +198,7 @@ impl Disk {
     ) -> Result<(), StorageError> {
         let store = &mut self.stores[id.store as usize];
         if draw.chance(self.faults.ppm(FaultKind::FlippedRead)) {
+            self.struck = true;
             return Err(corrupt(&store.name, "a block did not match its checksum once"));
         }
         if draw.chance(self.faults.ppm(FaultKind::Rot)) && store.map(shelf).get(key) == Some(value) {

@@ -509,7 +509,7 @@ fn a_disk_is_struck_once_a_fault_has_taken_something() {
     let synced = |bench: &mut Bench| drop(bench.put("x", "2", Synced));
     let opened = |bench: &mut Bench| drop(bench.reopen());
     type Deed = fn(&mut Bench);
-    let cases: [(DiskFault, Deed, bool); 10] = [
+    let cases: [(DiskFault, Deed, bool); 12] = [
         (DiskFault::Rot { ppm }, buffered, false),
         (DiskFault::Rot { ppm }, read, true),
         (DiskFault::Misdirected { ppm }, read, false),
@@ -518,8 +518,10 @@ fn a_disk_is_struck_once_a_fault_has_taken_something() {
         (DiskFault::Phantom { ppm }, buffered, true),
         (DiskFault::LyingSync, buffered, false),
         (DiskFault::LyingSync, synced, true),
-        (DiskFault::CorruptOpen, opened, false),
-        (DiskFault::FlippedRead { ppm }, read, false),
+        (DiskFault::CorruptOpen, read, false),
+        (DiskFault::CorruptOpen, opened, true),
+        (DiskFault::FlippedRead { ppm }, buffered, false),
+        (DiskFault::FlippedRead { ppm }, read, true),
     ];
     for (fault, deed, expected) in cases {
         let mut bench = bench();
