@@ -36,7 +36,7 @@ struct Line {
     due: BTreeSet<(Mono, Want)>,
     /// Questions under way.
     asked: usize,
-    /// The last question had no answer: others are asked before.
+    /// The last question had no answer: those that answer are asked before.
     is_silent: bool,
 }
 
@@ -170,15 +170,20 @@ impl<S: Suite> Fetcher<S> {
         self.questions.get(&id).map(|question| question.to)
     }
 
-    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next, and twice as
-    /// slowly each time that all have been asked in vain, for it may be a name that somebody made up.
+    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next that answers,
+    /// or, when it was asked in vain of as many as do, of everybody in turn: the one that has it may have been cut off for a
+    /// while. It is asked twice as slowly each time that all have been asked in vain, for it may be a name that somebody
+    /// made up.
     pub fn answered(&mut self, id: u64, now: Mono, pause: Duration, is_silent: bool) {
         let Some(Question { to, wants }) = self.questions.remove(&id) else {
             return;
         };
         self.lines[slot(to)].asked -= 1;
         self.lines[slot(to)].is_silent = is_silent;
-        let next = if planted!(AskedOnce) { to } else { self.after(to) };
+        let answering = self.lines.iter().enumerate();
+        let answering = answering.filter(|(member, line)| *member != slot(self.own) && !line.is_silent);
+        let answering = answering.count();
+        let (next_of_all, next_answering) = (self.next(to), self.after(to));
         for want in wants {
             let Some(search) = self
                 .searches
@@ -188,6 +193,13 @@ impl<S: Suite> Fetcher<S> {
                 continue;
             };
             let vain = search.vain + 1;
+            let next = if planted!(AskedOnce) {
+                to
+            } else if vain < answering || planted!(SilentForGood) {
+                next_answering
+            } else {
+                next_of_all
+            };
             let turns = vain / (self.members.size() - 1).max(1);
             let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(MOST_DOUBLED);
             *search = Search {
@@ -200,13 +212,23 @@ impl<S: Suite> Fetcher<S> {
         }
     }
 
-    /// The next member but this one, of those that answer if there are any.
+    /// The other members, in turn, from behind this one to it.
+    fn others(&self, member: AuthorityIndex) -> impl Iterator<Item = usize> {
+        let (size, own) = (self.members.size(), slot(self.own));
+        let others = (1..=size).map(move |step| (slot(member) + step) % size);
+        others.filter(move |next| *next != own)
+    }
+
+    /// The next member behind this one.
+    fn next(&self, member: AuthorityIndex) -> AuthorityIndex {
+        self.others(member).next().map_or(member, index)
+    }
+
+    /// The next one of those that answer, if there are any.
     fn after(&self, member: AuthorityIndex) -> AuthorityIndex {
-        let size = self.members.size();
-        let others = (1..=size).map(|step| (slot(member) + step) % size);
-        let mut others = others.filter(|next| *next != slot(self.own));
-        let answers = others.clone().find(|next| !self.lines[*next].is_silent);
-        answers.or_else(|| others.next()).map_or(member, index)
+        let mut others = self.others(member);
+        let answers = others.find(|next| !self.lines[*next].is_silent);
+        answers.map_or_else(|| self.next(member), index)
     }
 }
 

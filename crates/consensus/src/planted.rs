@@ -108,6 +108,8 @@ bugs! {
     DeliveredTwice = "delivered-twice" from "off by one at the consumer";
     /// A missing block is asked of one peer only.
     AskedOnce = "asked-once" from "fetch without a second peer";
+    /// Whoever once left a question without an answer is not asked again while others answer.
+    SilentForGood = "silent-for-good" from "fixtures/plans: a swarm's find";
     /// Blocks that wait for parents below the floor wait for ever when it rises.
     NeverFreed = "never-freed" from "suspended blocks and garbage collection";
     /// A round waits for its leaders without a limit.

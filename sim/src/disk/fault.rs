@@ -172,11 +172,9 @@ impl FaultKind {
     pub const fn harm(self) -> Harm {
         match self {
             Self::Slow | Self::Throttle | Self::Stall | Self::Hang => Harm::Delay,
-            Self::ReadError
-            | Self::WriteError
-            | Self::FailedSync
-            | Self::ReadOnly
-            | Self::Full => Harm::Refusal,
+            Self::ReadError | Self::WriteError | Self::FailedSync | Self::ReadOnly | Self::Full => {
+                Harm::Refusal
+            }
             // Whoever reads cannot tell a flipped bit from rot, and may give up what was durable.
             Self::FlippedRead | Self::CorruptOpen | Self::Rot | Self::Misdirected | Self::TornTail => {
                 Harm::Damage

@@ -74,6 +74,21 @@ fn who_answers_is_asked_before_who_does_not() {
 }
 
 #[test]
+fn who_was_silent_once_is_asked_again_when_those_that_answer_have_nothing() {
+    let mut fetcher = fetcher(5);
+    fetcher.search(want(1), index(1), at(0));
+    assert_eq!(asked(&mut fetcher, 2), [1, 2]);
+    let (pace, mut now, mut asked) = (Pace::default(), at(9), Vec::new());
+    for id in 10..16 {
+        now = now.max(fetcher.deadline(&pace).unwrap());
+        let (to, _) = fetcher.ask(id, now, &pace).unwrap();
+        asked.push(to.get());
+        fetcher.answered(id, now, PAUSE, to.get() < 3);
+    }
+    assert_eq!(asked, [3, 4, 1, 2, 3, 4]);
+}
+
+#[test]
 fn a_question_is_due_only_while_it_can_be_asked() {
     let mut fetcher = fetcher(3);
     let pace = Pace {
