@@ -1,12 +1,14 @@
 //! `soma consensus`: a consensus-only node, and a committee of them on this machine.
 //!
 //! Modules in reading order: [`config`] (the file of a node), [`localnet`] (a committee on this machine), [`load`]
-//! (payloads made up for a measurement), [`stats`] (what is measured), [`member`] (one node, from start to end).
+//! (payloads made up for a measurement), [`notes`] (a record of what was committed), [`stats`] (what is measured), [`member`]
+//! (one node, from start to end).
 
 mod config;
 mod load;
 mod localnet;
 mod member;
+mod notes;
 mod stats;
 
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use self::load::Load;
+use self::member::Startup;
+use self::notes::Notes;
 
 /// What to run.
 #[derive(Args)]
@@ -29,6 +33,9 @@ pub struct Arguments {
     /// This member's keys have never signed in this epoch: needed where its data folder is new, and only then
     #[arg(long)]
     first_start: bool,
+    /// Where every commit is noted: a line of epoch, index, digest and number of payloads. The file grows with the chain
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
     #[command(flatten)]
     measure: Measure,
 }
@@ -82,8 +89,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         match (arguments.command, arguments.config) {
             (Some(Command::Localnet(arguments)), _) => localnet::run(arguments).await,
             (None, Some(file)) => {
-                let config = config::load(&file)?;
-                member::run_all(vec![(config, arguments.first_start)], &arguments.measure).await
+                let startup = Startup {
+                    config: config::load(&file)?,
+                    is_first: arguments.first_start,
+                    notes: arguments.notes.as_deref().map(Notes::open).transpose()?,
+                };
+                member::run_all(vec![startup], &arguments.measure).await
             }
             (None, None) => anyhow::bail!("name a node's file with --config FILE, or say `localnet`"),
         }

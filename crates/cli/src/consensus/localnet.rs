@@ -13,8 +13,9 @@ use runtime::OsEntropy;
 use types::{ChainId, VotingPower};
 use zeroize::Zeroizing;
 
+use super::Measure;
 use super::config::{self, Durability, EpochSection, File, Keys, MemberSection, PaceSection};
-use super::{Measure, member};
+use super::member::{self, Startup};
 
 /// A committee on this machine.
 #[derive(Args)]
@@ -92,11 +93,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let configs: Result<Vec<_>, _> = files
-        .iter()
-        .map(|file| config::load(file).map(|config| (config, is_new)))
-        .collect();
-    member::run_all(configs?, &measure).await
+    let startup = |file: &PathBuf| {
+        config::load(file).map(|config| Startup {
+            config,
+            is_first: is_new,
+            notes: None,
+        })
+    };
+    let startups: Result<Vec<_>, _> = files.iter().map(startup).collect();
+    member::run_all(startups?, &measure).await
 }
 
 #[expect(

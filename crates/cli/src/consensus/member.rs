@@ -15,7 +15,8 @@ use runtime::{NoBlobs, Runtime};
 use super::Measure;
 use super::config::Config;
 use super::load::Load;
-use super::stats::{Measured, Stats};
+use super::notes::Notes;
+use super::stats::{Measured, Record, Stats};
 
 type World = Runtime<Disk<Redb>, NoBlobs>;
 
@@ -34,9 +35,17 @@ struct Node {
     _scope: <<World as Env>::Spawner as Spawner>::Scope,
 }
 
-/// Runs nodes until the process is interrupted, the time of the measurement is over, or one of them fails. With each
-/// stands whether it starts for the first time.
-pub async fn run_all(configs: Vec<(Config, bool)>, measure: &Measure) -> anyhow::Result<()> {
+/// A node that is to be started.
+pub struct Startup {
+    pub config: Config,
+    /// Whether its keys have signed nothing yet.
+    pub is_first: bool,
+    /// Where it notes every commit.
+    pub notes: Option<Notes>,
+}
+
+/// Runs nodes until the process is interrupted, the time of the measurement is over, or one of them fails.
+pub async fn run_all(startups: Vec<Startup>, measure: &Measure) -> anyhow::Result<()> {
     let load = measure.load()?;
     let file = measure.stats_file.as_ref().map(|path| {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -45,9 +54,9 @@ pub async fn run_all(configs: Vec<(Config, bool)>, measure: &Measure) -> anyhow:
     let file = file.transpose()?;
     let (failed, mut failures) = env::sync::mpsc::channel(FAILURES);
     let mut nodes = Vec::new();
-    for (config, is_first) in configs {
-        let index = config.index;
-        let node = start(config, is_first, load, failed.clone());
+    for startup in startups {
+        let index = startup.config.index;
+        let node = start(startup, load, failed.clone());
         nodes.push(node.with_context(|| format!("member {index} does not start"))?);
     }
     let Some(clock) = nodes.first().map(|node| node.env.clock().clone()) else {
@@ -73,8 +82,11 @@ pub async fn run_all(configs: Vec<(Config, bool)>, measure: &Measure) -> anyhow:
 }
 
 fn start(
-    config: Config,
-    is_first: bool,
+    Startup {
+        config,
+        is_first,
+        notes,
+    }: Startup,
     load: Option<Load>,
     failed: env::sync::mpsc::Sender<(u16, Failure)>,
 ) -> anyhow::Result<Node> {
@@ -98,8 +110,11 @@ fn start(
     };
     setup.check()?;
     let consumer = Measured {
-        // A commit that the log forgets is handed over again.
-        log: Log::new(env.clone(), "log", Durability::Buffered),
+        record: match notes {
+            Some(notes) => Record::Notes(notes),
+            // A commit that the log forgets is handed over again.
+            None => Record::Log(Log::new(env.clone(), "log", Durability::Buffered)),
+        },
         env: env.clone(),
         maker: u64::from(index),
         stats: Arc::clone(&stats),

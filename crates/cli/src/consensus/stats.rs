@@ -10,6 +10,7 @@ use serde::Serialize;
 use types::{CommitRef, Epoch, Mono};
 
 use super::load::made_at;
+use super::notes::Notes;
 
 /// Latencies that are kept between two lines.
 const MAX_LATENCIES: usize = 1 << 20;
@@ -204,9 +205,17 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// A log that measures what it is given.
+/// Where a consumer remembers what it has handled.
+pub enum Record<E: Env> {
+    /// The last commit, in a store of its own.
+    Log(Log<E>),
+    /// Every commit, in a file.
+    Notes(Notes),
+}
+
+/// A record that measures what it is given.
 pub struct Measured<E: Env> {
-    pub log: Log<E>,
+    pub record: Record<E>,
     pub env: E,
     pub maker: u64,
     pub stats: std::sync::Arc<Stats>,
@@ -214,12 +223,18 @@ pub struct Measured<E: Env> {
 
 impl<E: Env> Consumer for Measured<E> {
     async fn start(&mut self, epoch: Epoch) -> Result<Option<CommitRef>, StorageError> {
-        self.log.start(epoch).await
+        match &mut self.record {
+            Record::Log(log) => log.start(epoch).await,
+            Record::Notes(notes) => notes.start(epoch).await,
+        }
     }
 
     async fn handle(&mut self, commit: SubDag) -> Result<Flow, StorageError> {
         self.stats.committed(&commit, self.maker, self.env.clock().now());
-        self.log.handle(commit).await
+        match &mut self.record {
+            Record::Log(log) => log.handle(commit).await,
+            Record::Notes(notes) => notes.handle(commit).await,
+        }
     }
 }
 
