@@ -31,6 +31,8 @@ pub struct Quality {
     /// Payloads that wait: whose, and since when.
     queued: BTreeMap<[u8; 32], (NodeIndex, VirtualTime)>,
     ordered: BTreeSet<[u8; 32]>,
+    /// Those of whom somebody holds two blocks of a slot: nobody builds on theirs any more.
+    refused: BTreeSet<NodeIndex>,
     /// Whether the plan leaves enough stake for progress.
     is_owed: bool,
 }
@@ -56,6 +58,7 @@ impl Quality {
             windows: BTreeMap::new(),
             queued: BTreeMap::new(),
             ordered: BTreeSet::new(),
+            refused: BTreeSet::new(),
             is_owed: true,
         }
     }
@@ -78,6 +81,11 @@ impl Quality {
         }
     }
 
+    /// Those whose blocks have to be ordered.
+    fn owed(&self) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.scene.honest().filter(|node| !self.refused.contains(node))
+    }
+
     /// The one that waits longest for a payload, if that is too long.
     fn late(&self, at: VirtualTime) -> Option<(NodeIndex, Duration)> {
         let healed = self.healed.filter(|_| self.is_owed)?;
@@ -86,7 +94,7 @@ impl Quality {
             (*node, Duration::from_nanos(at.since(due.max(*since).min(at))))
         });
         let is_late = |(node, wait): &(NodeIndex, Duration)| {
-            *wait > self.limits.order && self.scene.honest().any(|honest| honest == *node)
+            *wait > self.limits.order && self.owed().any(|owed| owed == *node)
         };
         waits.filter(is_late).max_by_key(|(_, wait)| *wait)
     }
@@ -102,7 +110,7 @@ impl Quality {
             if rounds < LEAST {
                 continue;
             }
-            for node in self.scene.honest() {
+            for node in self.owed() {
                 if self.unsteady.contains(&node) || !self.scene.is_member(*epoch, node) {
                     continue;
                 }
@@ -157,6 +165,7 @@ impl Oracle for Quality {
                     }
                 }
                 "block_ordered" => self.order(*node, event.a, event.b, *at),
+                "equivocation" => self.refused.extend(self.scene.author(*node, event.a)),
                 "payload_queued" => {
                     let name = *event.digest.expect("a payload's event carries its name");
                     if !self.ordered.contains(&name) {
@@ -223,6 +232,8 @@ mod tests {
             ("0e0 h w20 0q7 0r w100", false),
             ("0e0 h w20 0q7 0e1 w100", false),
             ("0y 0e0 h w20 0q7 w100", false),
+            ("0e0 1e0 1x0/3 h w20 0q7 w100", false),
+            ("0e0 1e0 0x1/3 h w20 0q7 w100", true),
             ("0e0 0q7 w100", false),
             ("0e0 0p7 1p8", false),
             ("0e0 0p7 1p7", true),
@@ -251,6 +262,7 @@ mod tests {
             // Nor does what lies before.
             (format!("0e0{} h w10{}", one(1..40), both(40..90)), false),
             (format!("1y 0e0 h w10{}", one(1..60)), false),
+            (format!("0e0 0x1/3 h w10{}", one(1..60)), false),
             (format!("0e0 h w10 1r{}", one(1..60)), false),
         ] {
             assert_eq!(objects(quality(), &life), expected, "{life}");
