@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    soma_fuzz::canonical::<consensus::Request>(bytes);
+    soma_fuzz::consensus::request(bytes);
 });

@@ -102,3 +102,10 @@ pub fn latest_answer(bytes: &[u8]) {
         assert!(round < Round::MAX);
     }
 }
+
+/// Any bytes are a request that encodes to them, or an error.
+pub fn request(bytes: &[u8]) {
+    if let Ok(request) = Request::decode(bytes) {
+        assert_eq!(request.encode(), bytes);
+    }
+}

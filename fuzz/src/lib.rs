@@ -1,7 +1,6 @@
 //! What the fuzz targets share: each property, said once.
 //!
-//! With cargo-fuzz and a nightly compiler: `RUSTFLAGS="--cfg madsim" cargo fuzz run <target>`. `cargo run --bin seed`
-//! fills `corpus/` first, with what decodes.
+//! `cargo xtask fuzz <target>` builds and runs one, after `seed` has filled `corpus/` with what decodes.
 
 pub mod consensus;
 

@@ -8,12 +8,13 @@
 //! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
 //!
 //! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`planted`], [`bench`](mod@bench),
-//! [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
+//! [`fuzz`], [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
 
 mod bench;
 mod cargo;
 mod ci;
 mod fixtures;
+mod fuzz;
 mod layers;
 mod planted;
 mod readme;
@@ -75,6 +76,8 @@ enum Command {
     /// Build the benchmarks optimised and run them: `cargo xtask bench [NAME]`
     #[command(disable_help_flag = true)]
     Bench(Forwarded),
+    /// Try decoders with made-up words for a while: `cargo xtask fuzz block_frame --seconds 600`
+    Fuzz(fuzz::Arguments),
     /// Compare what programs wrote into the repository (fixtures, the run in README.md) with what they write now
     Fixtures(fixtures::Arguments),
     /// Check what no compiler checks: layers, the simulator's tree, banned words, files and documents
@@ -113,6 +116,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci(arguments) => ci::run(&workspace, &arguments),
         Command::Bench(forwarded) => bench::run(&workspace, forwarded.arguments),
+        Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
         Command::Fixtures(arguments) => fixtures::run(&workspace, &arguments),
         Command::Tidy => tidy::run(&workspace),
     }

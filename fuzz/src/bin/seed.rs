@@ -1,5 +1,5 @@
-//! Fills `corpus/` with the golden encodings and with what nodes and the simulator write, so that fuzzing starts at
-//! bytes that decode: `cargo run --bin seed` in this folder.
+//! Fills `corpus/` with what nodes and the simulator write, so that fuzzing starts at bytes that decode. Golden encodings
+//! and words that were kept are put there by `cargo xtask fuzz` itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
@@ -8,13 +8,7 @@ use sim::Seed;
 use sim::scenario::Scenario;
 use sim::trace::{Header, Kind, Level, Options, Record, Recorder};
 
-const GOLDEN: [&str; 2] = [
-    include_str!("../../../fixtures/encoding/words.snap"),
-    include_str!("../../../fixtures/encoding/consensus.snap"),
-];
-
 fn main() -> io::Result<()> {
-    GOLDEN.into_iter().try_for_each(golden)?;
     for scenario in ["calm", "swarm", "wan"] {
         let text = fs::read(format!("../config/sim/{scenario}.toml"))?;
         keep("scenario", scenario, &text)?;
@@ -42,31 +36,6 @@ fn main() -> io::Result<()> {
     )?;
     for (name, level) in [("whole", Level::L3), ("faults", Level::L1)] {
         keep("trace", name, &trace(level)?)?;
-    }
-    Ok(())
-}
-
-/// Keeps what stands in the rows of a fixture.
-fn golden(fixture: &str) -> io::Result<()> {
-    // The head of the file, between two lines of dashes, says where it comes from.
-    let rows = fixture.splitn(3, "---\n").nth(2);
-    let rows = rows.ok_or_else(|| io::Error::other("the fixture has no head"))?;
-    for row in rows.lines() {
-        let columns: Vec<_> = row.split_whitespace().collect();
-        let [name, _, bytes] = columns[..] else {
-            return Err(io::Error::other(format!("a row has three columns: {row}")));
-        };
-        let kind = name.split("::").next().unwrap_or(name);
-        let folder = format!("corpus/{}", snake_case(kind));
-        fs::create_dir_all(&folder)?;
-        let digits = bytes.trim_start_matches("0x").as_bytes();
-        let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16);
-        let bytes: Vec<u8> = digits
-            .chunks(2)
-            .map(byte)
-            .collect::<Result<_, _>>()
-            .map_err(io::Error::other)?;
-        fs::write(format!("{folder}/{}", name.replace("::", "_")), bytes)?;
     }
     Ok(())
 }
@@ -113,16 +82,4 @@ impl io::Write for File {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// `BlsPublicKey` becomes `bls_public_key`; `MultiSig` is one word.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for character in name.replace("MultiSig", "Multisig").chars() {
-        if character.is_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.extend(character.to_lowercase());
-    }
-    snake
 }

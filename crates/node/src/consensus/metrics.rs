@@ -57,6 +57,8 @@ metrics! {
     requests_served,
     /// Requests that were not.
     requests_refused,
+    /// Streams that were not opened: of another chain, epoch or form.
+    streams_refused,
     /// Bytes of answers.
     bytes_served,
     /// Own blocks that were sent to somebody.

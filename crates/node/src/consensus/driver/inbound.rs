@@ -18,6 +18,10 @@ impl<E: Env, S: Suite> Driver<'_, E, S> {
         // Dropping the reply refuses the request.
         let Some((epoch, request)) = decode_request(body) else {
             metrics.requests_refused.one();
+            if let Some(asker) = self.directory.index(&from) {
+                metrics.peers_blamed.one();
+                env::event!(self.env, "bad_request", u64::from(asker.get()), body.len() as u64);
+            }
             return;
         };
         if let Some(previous) = self.previous.filter(|previous| previous.epoch() == epoch)
@@ -69,7 +73,18 @@ impl<E: Env, S: Suite> Driver<'_, E, S> {
     /// Hands a stream to a task that writes own blocks to it.
     pub(super) fn on_stream(&self, from: PeerId, preamble: &[u8], stream: <E::Network as Network>::Stream) {
         // Dropping the stream refuses it.
+        let metrics = &self.setup.port.metrics;
         let Some(preamble) = Preamble::decode(preamble, self.setup.rules.chain) else {
+            metrics.streams_refused.one();
+            if let Some(opener) = self.directory.index(&from) {
+                metrics.peers_blamed.one();
+                env::event!(
+                    self.env,
+                    "bad_preamble",
+                    u64::from(opener.get()),
+                    preamble.len() as u64
+                );
+            }
             return;
         };
         if let Some(previous) = self
@@ -79,6 +94,7 @@ impl<E: Env, S: Suite> Driver<'_, E, S> {
             return previous.stream_in(self.scope, &preamble, from, stream);
         }
         if preamble.epoch() != self.setup.rules.epoch || self.directory.index(&from).is_none() {
+            metrics.streams_refused.one();
             env::reached!(self.env, "node.stream_of_another_epoch");
             return;
         }
