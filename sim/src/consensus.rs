@@ -12,10 +12,12 @@ mod byzantine;
 pub mod committees;
 pub mod compare;
 pub mod dag;
+pub mod measure;
 mod member;
 pub mod meter;
 mod oracles;
 mod rounds;
+pub mod traffic;
 
 use std::sync::Arc;
 use std::time::Duration;
