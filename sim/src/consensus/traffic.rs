@@ -1,7 +1,7 @@
 //! What members send, by what it is for.
 //!
 //! Counted is what a member hands to the network, once for each receiver: what the transport repeats after a loss is not
-//! counted again, and what never arrives is counted all the same. A block is a frame of a stream that decodes as one;
+//! counted again, and what never arrives is counted all the same. A block is a frame of a stream that decodes as one:
 //! - `payload_bytes` are the bytes of its payloads, without the four of each one's length;
 //! - `block_bytes` are all its other bytes, lengths among them;
 //! - `other_bytes` is all else: the 60 bytes that each packet has around its content ([`Sent::size`]), credit, pings,
@@ -133,6 +133,8 @@ mod tests {
     use crate::consensus::SimSuite;
     use crate::consensus::measure::{Measured, measure};
     use crate::plan::Plan;
+    use crate::scenario::Schedule;
+    use crate::tasks::Policy;
 
     #[test]
     fn what_is_no_block_is_something_else_and_counts_only_in_the_window() {
@@ -166,7 +168,9 @@ mod tests {
             payload: 512,
             transactions_per_second: 400,
             shipped: true,
-            net: crate::scenario::NetPreset::Lan,
+            // So few rounds that there are some payloads in a block.
+            min_round_ms: 50,
+            schedule: Schedule::Fixed(Policy::Fifo),
             ..Scenario::built_in("calm").unwrap()
         };
         let at = VirtualTime::from_millis;
