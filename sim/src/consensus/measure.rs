@@ -26,7 +26,10 @@ pub struct Measured {
     pub violation: Option<Violation>,
 }
 
-/// Runs a scenario under `plan` until the end of `window`, in which it measures. Disks are good ones. No oracle judges the
+/// From the end of the window to that of the run: what was due in the window has to arrive, or the slowest would not count.
+const DRAIN_NS: u64 = 3_000_000_000;
+
+/// Runs a scenario under `plan` until a little after `window`, in which it measures. Disks are good ones. No oracle judges the
 /// run: what is wrong with it, scenarios without a meter find.
 ///
 /// # Errors
@@ -49,7 +52,7 @@ pub fn measure(
         stakes: scenario.stakes(seed),
         strategies: strategies(),
         plan: plan.clone(),
-        until: window.end,
+        until: window.end.after(DRAIN_NS),
         oracles: vec![Box::new(meter.clone())],
         header: Header::default(),
         options: Options::default(),

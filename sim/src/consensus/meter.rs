@@ -3,6 +3,7 @@
 //! A [`Meter`] changes nothing of a run. It hears of submissions and deliveries from the members themselves, and of all else
 //! as an oracle that never objects. It needs a run of one epoch: authors are taken for members of the first.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::world::NodeIndex;
 const STAMP: Range<usize> = 8..16;
 
 /// Times in buckets, none wider than a hundredth of what it holds: 32 KiB however many there are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Histogram {
     counts: Vec<u64>,
     total: u64,
@@ -33,6 +34,16 @@ impl Default for Histogram {
             counts: vec![0; usize::try_from((powers + 1) * STEPS).expect("it is a small number")],
             total: 0,
         }
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("count", &self.total)
+            .field("p50", &self.percentile(50))
+            .field("p99", &self.percentile(99))
+            .finish()
     }
 }
 
