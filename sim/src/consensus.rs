@@ -12,9 +12,12 @@ mod byzantine;
 pub mod committees;
 pub mod compare;
 pub mod dag;
+pub mod measure;
 mod member;
+pub mod meter;
 mod oracles;
 mod rounds;
+pub mod traffic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +33,8 @@ use types::{AuthorityIndex, ChainId, Epoch, PeerId, UnixMillis, VotingPower};
 use self::audit::Audit;
 pub use self::byzantine::{TWIN, strategies};
 use self::committees::Committees;
-use self::member::{Entered, member};
+use self::member::{Entered, Submissions, member};
+use self::meter::Meter;
 pub use self::oracles::oracles;
 use crate::clock::WALL_EPOCH_MS;
 use crate::draw::{Domain, Seed};
@@ -57,10 +61,7 @@ struct Network<S: Suite> {
     /// By epoch.
     members: Vec<Arc<Members<S>>>,
     pace: Pace,
-    /// Bytes of a payload.
-    payload: usize,
-    /// The time between two payloads of a member.
-    gap: Duration,
+    submissions: Submissions,
 }
 
 impl<S: Suite> Network<S> {
@@ -75,8 +76,7 @@ impl<S: Suite> Network<S> {
                 .collect(),
             members: (0..committees.epochs()).map(members).collect(),
             pace: pace(scenario),
-            payload: scenario.payload,
-            gap: scenario.pause(),
+            submissions: Submissions::of(scenario),
             committees,
         }
     }
@@ -161,6 +161,11 @@ pub fn build(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
 
 /// As [`build`], with the signatures of suite `S`.
 pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
+    build_measured::<S>(seed, scenario, None)
+}
+
+/// As [`build_with`], with a meter that hears of what is delivered.
+pub fn build_measured<S: Suite>(seed: Seed, scenario: &Scenario, meter: Option<&Meter>) -> Vec<NodeSpec> {
     let network = Arc::new(Network::<S>::new(seed, scenario));
     let audit = {
         let network = network.clone();
@@ -177,21 +182,26 @@ pub fn build_with<S: Suite>(seed: Seed, scenario: &Scenario) -> Vec<NodeSpec> {
     };
     let specs = (0..scenario.nodes).map(|node| {
         let (network, audit, entered) = (network.clone(), audit.clone(), Entered::default());
+        let meter = meter.cloned();
         NodeSpec {
             name: format!("n{node}"),
             id: id(seed, node),
             program: Arc::new(move |env| {
                 let (network, audit, entered) = (network.clone(), audit.clone(), entered.clone());
-                Box::pin(member(env, network, audit, node, entered))
+                Box::pin(member(env, network, audit, node, entered, meter.clone()))
             }),
         }
     });
     specs.collect()
 }
 
+/// What [`Rules::new`] has.
+const SHIPPED_DEPTH: u64 = 60;
+
 /// Rounds below the latest committed leader that can still be ordered.
 const fn gc_depth(scenario: &Scenario) -> u64 {
     match scenario.gc_depth {
+        0 if scenario.shipped => SHIPPED_DEPTH,
         0 => 40,
         depth => depth,
     }
@@ -202,9 +212,15 @@ fn rules(seed: Seed, scenario: &Scenario) -> Rules {
     let chain = ChainId::new(Digest::of(&identity(seed, 0, 3)));
     let mut rules = Rules::new(chain, Epoch::new(0), UnixMillis::new(0));
     rules.seed = identity(seed, 0, 4);
-    // Few enough that runs of a minute have several schedules and beacons.
-    rules.commits_per_schedule = 50;
-    rules.beacon_stride = 8;
+    if !scenario.shipped {
+        // Few enough that runs of a minute have several schedules and beacons.
+        rules.commits_per_schedule = 50;
+        rules.beacon_stride = 8;
+    }
+    if scenario.leaders_per_round > 0 {
+        let leaders = u16::try_from(scenario.leaders_per_round);
+        rules.leaders_per_round = leaders.expect("a scenario has few leaders");
+    }
     rules.gc_depth = u32::try_from(gc_depth(scenario)).expect("a scenario's floor is few rounds below");
     rules
 }
@@ -225,13 +241,26 @@ fn rules_of(seed: Seed, scenario: &Scenario, epoch: u64) -> Rules {
 
 fn pace(scenario: &Scenario) -> Pace {
     let pause = scenario.pause();
-    Pace {
-        leader_timeout: Duration::from_millis(250) + pause,
-        min_round: pause,
-        idle_round: pause.max(Duration::from_millis(100)),
-        commit_lag: 20,
-        ..Pace::default()
+    let usual = Pace::default();
+    let mut pace = if scenario.shipped {
+        usual
+    } else {
+        Pace {
+            leader_timeout: Duration::from_millis(250) + pause,
+            min_round: pause,
+            idle_round: pause.max(Duration::from_millis(100)),
+            commit_lag: 20,
+            ..usual
+        }
+    };
+    if scenario.leader_timeout_ms > 0 {
+        pace.leader_timeout = Duration::from_millis(scenario.leader_timeout_ms);
     }
+    if scenario.min_round_ms > 0 {
+        pace.min_round = Duration::from_millis(scenario.min_round_ms);
+        pace.idle_round = pace.idle_round.max(pace.min_round);
+    }
+    pace
 }
 
 fn power(stake: u64) -> VotingPower {

@@ -172,6 +172,12 @@ impl SimEnv {
         self.probe.0.node()
     }
 
+    /// The instant of the world that it is here, whatever the node's clocks say.
+    pub(crate) fn instant(&self) -> VirtualTime {
+        let handle = &self.probe.0;
+        handle.world().lock().local(handle.node())
+    }
+
     /// Does to the world what a step of a plan does, at this instant, as soon as the calling task has been polled.
     /// For programs that play the world instead of living in it: code that is generic over `Env` cannot call it.
     ///

@@ -12,6 +12,7 @@ mod packet;
 mod session;
 mod stream;
 mod tamper;
+mod tap;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) use self::session::Session;
 pub(crate) use self::stream::StreamEnd;
 pub use self::stream::{SimStream, SimStreamReceiver, SimStreamSender};
 pub use self::tamper::MAX_TAMPERED;
+pub use self::tap::{Sent, Tap};
 use crate::time::VirtualTime;
 use crate::world::NodeIndex;
 

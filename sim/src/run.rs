@@ -9,6 +9,7 @@ use crate::adversary::Strategies;
 use crate::budget;
 use crate::draw::Seed;
 use crate::kernel::Kernel;
+use crate::network::Tap;
 use crate::oracle::{Class, Fact, Oracle, Violation};
 use crate::plan::{Plan, PlanError};
 use crate::time::VirtualTime;
@@ -77,6 +78,14 @@ impl Simulation {
     /// # Errors
     /// The plan does not fit the nodes, the time or the strategies.
     pub fn run<K: Kernel>(self) -> Result<Outcome, PlanError> {
+        self.run_tapped::<K>(None)
+    }
+
+    /// As [`run`](Self::run), with somebody who hears what is sent.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_tapped<K: Kernel>(self, tap: Option<Box<dyn Tap>>) -> Result<Outcome, PlanError> {
         self.plan.check(self.nodes.len(), self.until)?;
         self.strategies.check(&self.plan)?;
         let recorder = Recorder::new(self.header, self.options, self.sink);
@@ -88,6 +97,7 @@ impl Simulation {
             }
             state.strategies = self.strategies;
             state.oracles = self.oracles;
+            state.tap = tap;
             let zone = budget::zone(&self.plan, &self.stakes);
             state.stakes = self.stakes;
             state.tell(&Fact::Owed { zone });

@@ -117,6 +117,24 @@ pub struct Scenario {
     /// Virtual milliseconds of an epoch that has one after it.
     #[serde(skip_serializing_if = "is_zero")]
     pub epoch_ms: u64,
+    /// Transactions a second that all members together submit, at even distances and each by itself, of `payload` bytes. 0 is
+    /// one payload of each member every `pause_ms`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub transactions_per_second: u64,
+    /// Leader slots of a round; 0 is what the configuration says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub leaders_per_round: u64,
+    /// Virtual milliseconds that a round waits for its leaders; 0 is what the configuration says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub leader_timeout_ms: u64,
+    /// Virtual milliseconds between two blocks of a node at least, while there is something to order; 0 is what the
+    /// configuration says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_round_ms: u64,
+    /// Whether rules and pace are those that nodes ship with, instead of brief ones in which more happens in a run: then
+    /// `pause_ms` is no pace of rounds.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shipped: bool,
     /// Whether an oracle has to object. Then every seed has Byzantine nodes, beyond the budget.
     #[serde(skip_serializing_if = "is_false")]
     pub must_fail: bool,
@@ -154,6 +172,11 @@ impl Default for Scenario {
             gc_depth: 0,
             epochs: 0,
             epoch_ms: 0,
+            transactions_per_second: 0,
+            leaders_per_round: 0,
+            leader_timeout_ms: 0,
+            min_round_ms: 0,
+            shipped: false,
             must_fail: false,
             #[cfg(feature = "planted")]
             bug: None,
@@ -223,6 +246,9 @@ pub enum ScenarioError {
 
 /// The most faults of a plan, on average.
 const MAX_FAULTS: u64 = 100_000;
+
+/// More than any run can carry, and less than one a nanosecond.
+const MAX_RATE: u64 = 1_000_000;
 
 /// Slower than any processor, and small enough to add up: a quarter of an hour for one unit of work.
 const MAX_COST_NS: u64 = 1_000_000_000_000;
@@ -298,6 +324,16 @@ impl Scenario {
                 if self.epochs > 1 { 500 } else { 0 },
                 30 * 86_400_000,
             ),
+            (
+                "transactions_per_second",
+                self.transactions_per_second,
+                0,
+                MAX_RATE,
+            ),
+            // No more than there may be members.
+            ("leaders_per_round", self.leaders_per_round, 0, self.nodes as u64),
+            ("leader_timeout_ms", self.leader_timeout_ms, 0, heal_limit_ms / 10),
+            ("min_round_ms", self.min_round_ms, 0, heal_limit_ms / 10),
             ("costs.cores", u64::from(self.costs.cores), 1, 1_024),
         ];
         let costs = self.costs.named().map(|(field, ns)| (field, ns, 0, MAX_COST_NS));
@@ -470,6 +506,14 @@ mod tests {
             ("pause_ms = 3001", "pause_ms", 3_001),
             ("byzantine_percent = 101", "byzantine_percent", 101),
             ("late = 1\nfault_ms = 1", "late", 1),
+            (
+                "transactions_per_second = 1000001",
+                "transactions_per_second",
+                1_000_001,
+            ),
+            ("nodes = 4\nleaders_per_round = 5", "leaders_per_round", 5),
+            ("leader_timeout_ms = 3001", "leader_timeout_ms", 3_001),
+            ("min_round_ms = 3001", "min_round_ms", 3_001),
             ("epochs = 2\nepoch_ms = 499", "epoch_ms", 499),
             (
                 "[costs]\npoll_ns = 1000000000001",

@@ -25,7 +25,7 @@ use crate::disk::Profile;
 use crate::draw::{Domain, Seed};
 use crate::handle::SimEnv;
 use crate::hosts::Hosts;
-use crate::network::{Net, NetConfig, NetEvent};
+use crate::network::{Net, NetConfig, NetEvent, Tap};
 use crate::oracle::{Fact, Oracle, Violation};
 use crate::plan::Action;
 use crate::queue::{EventKey, EventQueue};
@@ -114,6 +114,7 @@ pub(crate) struct State {
     pub strategies: Strategies,
     pub recorder: Recorder,
     pub oracles: Vec<Box<dyn Oracle>>,
+    pub tap: Option<Box<dyn Tap>>,
     pub violation: Option<Violation>,
     /// How often each marked place was reached (and, for `sometimes!`, held).
     pub sites: BTreeMap<&'static str, u64>,
@@ -165,6 +166,7 @@ impl World {
             strategies: Strategies::default(),
             recorder,
             oracles: Vec::new(),
+            tap: None,
             violation: None,
             sites: BTreeMap::new(),
             cause: None,

@@ -9,6 +9,7 @@ use env::{Durability, StorageError};
 use node::consensus::{Consumer, Flow, Log};
 use types::{AuthorityIndex, BlockRef, CommitRef, Epoch, Round, UnixMillis};
 
+use super::meter::Gauge;
 use crate::handle::SimEnv;
 
 /// The beacon that follows one, by the share of a member in a round of the epoch with these rules.
@@ -136,16 +137,18 @@ pub struct Auditor {
     log: Log<SimEnv>,
     audit: Audit,
     epoch: Epoch,
+    gauge: Option<Gauge>,
 }
 
 impl Auditor {
     /// A consumer that forgets what a crash takes from it: it is given that again.
-    pub fn new(env: SimEnv, audit: Audit) -> Self {
+    pub fn new(env: SimEnv, audit: Audit, gauge: Option<Gauge>) -> Self {
         Self {
             log: Log::new(env.clone(), "log", Durability::Buffered),
             env,
             audit,
             epoch: Epoch::new(0),
+            gauge,
         }
     }
 
@@ -184,6 +187,9 @@ impl Consumer for Auditor {
     async fn handle(&mut self, commit: SubDag) -> Result<Flow, StorageError> {
         let (index, digest) = (commit.commit.index.get(), commit.digest.get());
         let timestamp = commit.commit.timestamp.get();
+        if let Some(gauge) = &self.gauge {
+            gauge.delivered(self.env.instant(), &commit);
+        }
         env::event!(self.env, "handled", index, timestamp, digest.as_bytes());
         if let Some(beacon) = commit.commit.beacon {
             let leader = commit.commit.leader;

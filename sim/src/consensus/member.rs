@@ -12,13 +12,18 @@ use node::consensus::{Failure, Handle, Port, prepare};
 use node::epochs::{Closed, Next, Schedule, run};
 use types::Epoch;
 
-use super::Network;
 use super::audit::{Audit, Auditor};
+use super::meter::{Gauge, Meter};
+use super::{Network, meter};
 use crate::handle::SimEnv;
+use crate::scenario::Scenario;
+use crate::time::nanos;
 use crate::world::NodeIndex;
 
 /// Payloads on their way to a member's machine.
 const ROOM: usize = 64;
+/// The same where they come at a rate: what comes while a member writes a block must not be lost.
+const RATE_ROOM: usize = 4_096;
 /// The pause before a member that has given up is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How often a node that rests looks whether an epoch is over.
@@ -54,11 +59,13 @@ pub async fn member<S: Suite>(
     audit: Audit,
     node: NodeIndex,
     entered: Entered,
+    meter: Option<Meter>,
 ) {
+    let gauge = meter.map(|meter| Gauge::new(meter, node, network.committees.of(0)));
     loop {
-        let (handle, port) = Port::new(ROOM);
+        let (handle, port) = Port::new(network.submissions.room());
         let scope = env.spawner().scope("load");
-        let submits = submit(env.clone(), handle, network.payload, network.gap);
+        let submits = submit(env.clone(), handle, network.submissions, node, gauge.clone());
         drop(scope.spawn("submit", submits)); // the scope owns it
         let here = Arc::new(AtomicU64::new(0));
         let calendar = Calendar {
@@ -69,7 +76,7 @@ pub async fn member<S: Suite>(
             entered: entered.clone(),
             here: here.clone(),
         };
-        let consumer = Auditor::new(env.clone(), audit.clone());
+        let consumer = Auditor::new(env.clone(), audit.clone(), gauge.clone());
         let failure = env::select! {
             ended = run(env.clone(), calendar, consumer, port, None) => match ended {
                 Ok(()) => return,
@@ -142,16 +149,86 @@ impl<S: Suite> Schedule<S> for Calendar<S> {
     }
 }
 
+/// What each member submits.
+#[derive(Clone, Copy, Debug)]
+pub struct Submissions {
+    /// Bytes of each payload.
+    size: usize,
+    /// The time from one payload of a member to its next.
+    gap: Duration,
+    /// Of a fixed rate: the time from a payload of one member to that of the next member.
+    stagger: Option<Duration>,
+}
+
+impl Submissions {
+    /// What a scenario says.
+    pub fn of(scenario: &Scenario) -> Self {
+        let rate = scenario.transactions_per_second;
+        let nanos = |count: u64| count.saturating_mul(1_000_000_000) / rate.max(1);
+        let members = scenario.members() as u64;
+        let is_rate = rate > 0;
+        Self {
+            size: scenario.payload,
+            gap: if is_rate {
+                Duration::from_nanos(nanos(members))
+            } else {
+                scenario.pause()
+            },
+            stagger: is_rate.then(|| Duration::from_nanos(nanos(1))),
+        }
+    }
+
+    /// How many may be on their way to the machine.
+    const fn room(self) -> usize {
+        if self.stagger.is_some() { RATE_ROOM } else { ROOM }
+    }
+}
+
 /// Submits payloads of their own at a steady pace. A member that is too busy, or begins again, loses one.
-async fn submit(env: SimEnv, handle: Handle, size: usize, gap: Duration) {
+async fn submit(
+    env: SimEnv,
+    handle: Handle,
+    submissions: Submissions,
+    node: NodeIndex,
+    gauge: Option<Gauge>,
+) {
+    let Submissions { size, gap, stagger } = submissions;
     let mut payload = env::Entropy::seed(env.entropy(), "load.payload").to_vec();
     payload.resize(size.max(payload.len()), 0);
+    if let Some(stagger) = stagger {
+        let count = u32::try_from(node).expect("a scenario has few nodes");
+        return submit_at_rate(&env, &handle, payload, gap, stagger * count, gauge).await;
+    }
     for number in 0u64.. {
         env.clock().sleep(gap).await;
         payload[..8].copy_from_slice(&number.to_le_bytes());
         let name = *payload.first_chunk().expect("a payload is longer than its name");
         if handle.submit(Bytes::from(payload.clone())).await.is_ok() {
             env::event!(env, "payload_queued", number, 0, &name);
+        }
+    }
+}
+
+/// Submits a payload whenever one is due, whether or not those before are queued: who falls behind does not submit less. Each
+/// bears the time at which it was due.
+async fn submit_at_rate(
+    env: &SimEnv,
+    handle: &Handle,
+    mut payload: Vec<u8>,
+    gap: Duration,
+    first: Duration,
+    gauge: Option<Gauge>,
+) {
+    let (began, began_at) = (env.clock().now(), env.instant());
+    for number in 0u32.. {
+        let wait = first + gap * number;
+        env.clock().sleep_until(began + wait).await;
+        let due = began_at.after(nanos(wait));
+        payload[..4].copy_from_slice(&number.to_le_bytes());
+        meter::stamp(&mut payload, due);
+        let taken = handle.try_submit(Bytes::from(payload.clone())).is_ok();
+        if let Some(gauge) = &gauge {
+            gauge.submitted(due, taken);
         }
     }
 }

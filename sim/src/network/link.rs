@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, NetEvent, Packet};
+use super::{Body, NetEvent, Packet, Sent};
 use crate::draw::Domain;
 use crate::time::VirtualTime;
 use crate::trace::{Kind, Name};
@@ -80,6 +80,19 @@ impl State {
     pub(super) fn put(&mut self, from: NodeIndex, to: NodeIndex, session: u64, body: Body) {
         let mut packet = Packet::new(from, to, session, body);
         let size = packet.size();
+        if let Some(tap) = &mut self.tap {
+            let frame = match &packet.body {
+                Body::Frame { frame, .. } => frame.as_ref(),
+                _ => None,
+            };
+            let at = self.now;
+            tap.sent(&Sent {
+                from,
+                at,
+                size,
+                frame,
+            });
+        }
         let mut record = self.record_of(Kind::Send, from, Name::NONE, to as u64, size);
         packet.sent = match packet.payload() {
             Some(payload) => self.recorder.record_payload(record, payload),

@@ -9,6 +9,7 @@ mod quic;
 mod seeds;
 mod sim;
 mod trace;
+mod wan;
 mod worker;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Bench {
     Machine(machine::Arguments),
     /// The commit rule alone: nanoseconds per block over the number of members
     Committer(committer::Arguments),
+    /// Members in ten regions, in virtual time, and the simulator's speed, beside the goals
+    Wan(wan::Arguments),
     /// One turn of one side of `sim`
     #[command(hide = true, subcommand)]
     Contestant(sim::Contestant),
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Some(Bench::Consensus(arguments)) => consensus::run(&arguments),
         Some(Bench::Machine(arguments)) => machine::run(&arguments),
         Some(Bench::Committer(arguments)) => committer::run(&arguments),
+        Some(Bench::Wan(arguments)) => wan::run(&arguments),
         Some(Bench::Contestant(contestant)) => sim::turn(&contestant),
     }
 }

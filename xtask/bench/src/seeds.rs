@@ -1,13 +1,14 @@
 //! How fast the simulator explores: virtual seconds per second of one core, and seeds per hour. Measured with the
 //! program that developers run, its workers and its guard, in turns.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 
 use crate::measure::{executable, median};
 use crate::sim::workload::processor_time;
+use crate::wan::goals::{Goal, print};
 
 /// How much is measured.
 #[derive(clap::Args)]
@@ -31,16 +32,39 @@ struct Row {
     speeds: Vec<f64>,
 }
 
+/// The program whose speed is measured.
+fn program() -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sim");
+    executable(&folder, &["--profile", "sim", "--bin", "soma-sim", "--locked"])
+}
+
+/// Prints how fast calm runs of 4, 10 and 50 members are, beside the goals.
+pub fn speed() -> anyhow::Result<()> {
+    let program = program()?;
+    for (nodes, goal) in [(4, 1_000.0), (10, 400.0), (50, 10.0)] {
+        let row = Row::new("calm", nodes, 1);
+        let mut speeds = Vec::new();
+        for turn in 0..3 {
+            speeds.push(row.turn(&program, 1 + turn)?);
+        }
+        let what = format!("{nodes} members, virtual s per core s");
+        print("S2", &what, median(&mut speeds), Goal::AtLeast(goal), "");
+    }
+    Ok(())
+}
+
+/// Prints how many seeds of 30 virtual seconds the swarm explores with ten members in four regions, beside the goal.
+pub fn exploration(seeds: u64) -> anyhow::Result<()> {
+    let speed = Row::new("wan", 10, seeds).turn(&program()?, 1)?;
+    let per_hour = speed * 3_600.0 / SEED_SECONDS;
+    print("S7", "seeds per hour and core", per_hour, Goal::AtLeast(GOAL), "");
+    Ok(())
+}
+
 /// Measures and prints.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sim");
-    let program = executable(&folder, &["--profile", "sim", "--bin", "soma-sim", "--locked"])?;
-    let row = |scenario, nodes, seeds| Row {
-        scenario,
-        nodes,
-        seeds,
-        speeds: Vec::new(),
-    };
+    let program = program()?;
+    let row = Row::new;
     let mut rows = [
         row("calm", 4, 1),
         row("calm", 10, 1),
@@ -74,6 +98,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 impl Row {
+    const fn new(scenario: &'static str, nodes: usize, seeds: u64) -> Self {
+        Self {
+            scenario,
+            nodes,
+            seeds,
+            speeds: Vec::new(),
+        }
+    }
+
     /// Virtual seconds of all seeds from `first` on, per second of processor time.
     fn turn(&self, program: &Path, first: u64) -> anyhow::Result<f64> {
         let before = processor_time(libc::RUSAGE_CHILDREN);
