@@ -330,7 +330,7 @@ impl<S: Suite> SignedBlock<S> {
     }
 
     /// Its bytes, laid out again: what the fuzz targets compare with those that it came in.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, feature = "testing"))]
     pub fn laid_out(&self) -> Bytes {
         wire::encode(self)
     }

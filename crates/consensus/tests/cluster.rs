@@ -112,6 +112,42 @@ fn one_of_four_down_stops_nobody() {
 }
 
 #[test]
+fn a_late_block_is_named_by_those_whose_parents_do_not_lead_to_it() {
+    // Member 4 hears member 1 a few rounds after everybody else has.
+    let late = |from, to| match (from, to) {
+        (1, 4) => Fate::Arrives(Duration::from_millis(35)),
+        _ => Fate::Arrives(Duration::from_millis(10)),
+    };
+    let mut cluster = Cluster::with(7, |_, pace| pace.leader_timeout = Duration::from_millis(1));
+    cluster.fate = Box::new(late);
+    for number in 0..140u32 {
+        cluster.submit(number as usize % 7, &number.to_le_bytes());
+        cluster.run(Duration::from_millis(20));
+    }
+    cluster.check_agreement();
+    let blocks = cluster.rounds(4).len();
+    assert!(
+        blocks > 100 && cluster.named(4) < blocks / 20,
+        "{} in {blocks}",
+        cluster.named(4)
+    );
+    // Nobody but member 4 hears it: then member 4 has to name it, or its payloads are lost.
+    cluster.fate = Box::new(move |from, to| match (from, to) {
+        (1, to) if to != 4 => Fate::Lost,
+        _ => late(from, to),
+    });
+    let before = cluster.named(4);
+    for number in 140..160u32 {
+        cluster.submit(1, &number.to_le_bytes());
+        cluster.run(Duration::from_millis(40));
+    }
+    cluster.run(Duration::from_secs(5));
+    cluster.check_agreement();
+    assert!(cluster.named(4) > before, "{} and {before}", cluster.named(4));
+    assert_eq!(cluster.ordered(0).len(), 160);
+}
+
+#[test]
 fn a_member_that_starts_again_at_any_moment_makes_the_same_commits() {
     let mut cluster = Cluster::new(4);
     // Nobody waits for what comes so late: its author loses its slots, and has them back when it is no worse than others.

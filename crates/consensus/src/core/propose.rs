@@ -28,6 +28,9 @@ use crate::set::AuthoritySet;
 /// Rounds without a block of a leader after which it is not waited for.
 const ABSENT: u32 = 12;
 
+/// Rounds below an own block's parents in which late blocks are looked for.
+const SEARCHED: u32 = 8;
+
 /// Rounds behind the committee's in which own blocks carry no payload yet: it would come late.
 const BEHIND: u32 = 3;
 
@@ -125,7 +128,7 @@ impl<S: Suite> Core<S> {
         if self.own.latest.round == before {
             heard.insert(self.signer.index);
         }
-        let mut suspects = Vec::new();
+        let (mut suspects, mut late) = (Vec::new(), Vec::new());
         for author in self
             .members
             .indices()
@@ -145,9 +148,13 @@ impl<S: Suite> Core<S> {
             let is_new =
                 highest > self.own.linked[slot(author)] && highest > self.dag.floor() && highest < before;
             if is_new {
-                parents.extend(self.dag.name_at(highest, Place::first(author)));
+                late.extend(self.dag.name_at(highest, Place::first(author)));
             }
         }
+        for name in &late {
+            self.own.linked[slot(name.author)] = name.round;
+        }
+        parents.extend(self.unreached(before, heard, late));
         // Whoever signs two blocks for a slot is left out, unless there is no quorum without it.
         if !is_quorum(self.members.weight(&heard)) {
             parents.extend(suspects);
@@ -199,6 +206,34 @@ impl<S: Suite> Core<S> {
         for (from, block) in self.held.free(&name) {
             self.admit(from, block, now);
         }
+    }
+
+    /// Of blocks that came late those that no parent in the round before leads to: what a parent has behind it need not be
+    /// named. Slots with several blocks lead nowhere here, so too many may be named, and never too few.
+    fn unreached(&self, before: Round, parents: AuthoritySet, mut late: Vec<BlockRef>) -> Vec<BlockRef> {
+        let (mut round, mut reached) = (before, parents);
+        for _ in 0..SEARCHED {
+            let mut below = AuthoritySet::EMPTY;
+            for author in reached.iter() {
+                let at = types::Slot { round, author };
+                if self.dag.names(at).len() > 1 {
+                    continue;
+                }
+                if let Some(vertex) = self.dag.at(round, Place::first(author)) {
+                    below.add(vertex.previous());
+                    late.retain(|name| !vertex.older().contains(name));
+                }
+            }
+            (round, reached) = (Round::new(round.get().saturating_sub(1)), below);
+            late.retain(|name| {
+                let is_single = self.dag.names(name.slot()).len() == 1;
+                !(name.round == round && is_single && reached.contains(name.author))
+            });
+            if late.is_empty() || late.iter().all(|name| name.round >= round) {
+                break;
+            }
+        }
+        late
     }
 
     /// Remembers what an own block says, so that the next one need not say it again.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use consensus::core::{Config, Core};
 use consensus::restore::{COMMIT, MARKER, OWN, marker};
 use consensus::{
-    Action, Answer, Event, Member, Members, Now, Pace, Production, Record, Request, Restored, Rules,
+    Action, Answer, Event, Member, Members, Now, Pace, Parents, Production, Record, Request, Restored, Rules,
     SignedBlock, Signer, Status, SubDag, Table, Unanswered,
 };
 use crypto::{BlsSecretKey, Ed25519SecretKey};
@@ -400,6 +400,17 @@ impl Cluster {
     pub fn rounds(&self, member: usize) -> Vec<u32> {
         let made = self.made.keys().filter(|(author, _)| *author == member);
         made.map(|(_, round)| round.get()).collect()
+    }
+
+    /// How many parents a member's blocks name, and do not have in their set.
+    pub fn named(&self, member: usize) -> usize {
+        let named = |frame| {
+            let block = SignedBlock::decode(frame, &self.rules, &self.members).unwrap();
+            match block.parents() {
+                Parents::Full(names) | Parents::Compact { others: names, .. } => names.len(),
+            }
+        };
+        self.nodes[member].own.values().map(named).sum()
     }
 
     pub fn status(&self, member: usize) -> Status {
