@@ -16,7 +16,10 @@ macro_rules! targets {
 }
 
 fn word(line: &str) -> Vec<u8> {
-    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    let byte = |pair: &[u8]| {
+        let pair = str::from_utf8(pair).expect("digits are ASCII");
+        u8::from_str_radix(pair, 16).expect("two digits are a byte")
+    };
     line.as_bytes().chunks(2).map(byte).collect()
 }
 
