@@ -396,8 +396,8 @@ impl<E: Env, S: Suite> Archive<E, S> {
         }
         let (archive, after) = (self.clone(), preamble.after);
         let task = scope.spawn("old_blocks", async move {
-            let (sender, _receiver) = stream.split();
-            drop(Outgoing::closed(archive).send(after, sender).await);
+            let (sender, receiver) = stream.split();
+            drop(Outgoing::closed(archive).send(after, sender, receiver).await);
         });
         drop(task); // the scope owns it
     }

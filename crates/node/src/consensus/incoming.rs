@@ -175,7 +175,7 @@ impl<E: Env, S: Suite> Incoming<E, S> {
         let preamble = Preamble::new(self.rules.chain, self.rules.epoch, after).encode();
         let network = self.env.network();
         let stream = network.open(self.peer, BLOCKS, preamble, OPEN_LIMIT).await?;
-        // Nothing is said to the author; dropping the sender is no reset of what it says.
+        // Nothing is said to the author. It learns from the end of the sender that nobody reads any more.
         let (_sender, mut receiver) = stream.split();
         let mut last = after;
         while let Some(frame) = receiver.recv().await? {

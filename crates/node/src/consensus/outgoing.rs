@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use consensus::Suite;
 use env::sync::watch;
-use env::{Env, NetworkError, StorageError, StreamSender};
+use env::{Env, NetworkError, StorageError, StreamReceiver, StreamSender};
 use types::Round;
 
 use crate::consensus::archive::Archive;
@@ -106,8 +106,14 @@ impl<E: Env, S: Suite> Outgoing<E, S> {
         Self { archive, live: None }
     }
 
-    /// Sends every own block of a round after `after`, in order, until the stream breaks or no more will come.
-    pub async fn send(mut self, after: Round, mut to: impl StreamSender) -> Result<(), Stopped> {
+    /// Sends every own block of a round after `after`, in order, until the stream breaks or no more will come. The reader
+    /// says nothing on `reader`, which ends with it.
+    pub async fn send(
+        mut self,
+        after: Round,
+        mut to: impl StreamSender,
+        mut reader: impl StreamReceiver,
+    ) -> Result<(), Stopped> {
         let mut after = after;
         loop {
             let next = match &mut self.live {
@@ -131,9 +137,13 @@ impl<E: Env, S: Suite> Outgoing<E, S> {
                 }
                 Next::Nothing => {
                     let Some(live) = &mut self.live else { return Ok(()) };
-                    if live.changed().await.is_err() {
-                        to.finish();
-                        return Ok(());
+                    match wait(live, &mut reader).await {
+                        Waited::Changed => {}
+                        Waited::Over => {
+                            to.finish();
+                            return Ok(());
+                        }
+                        Waited::Unread => return Ok(()),
                     }
                 }
             }
@@ -161,9 +171,67 @@ impl<E: Env, S: Suite> Outgoing<E, S> {
     }
 }
 
+/// What came of waiting for the next own block.
+#[derive(Debug, PartialEq, Eq)]
+enum Waited {
+    /// There may be one.
+    Changed,
+    /// No more will come.
+    Over,
+    /// Whoever has opened the stream does not read it any more.
+    Unread,
+}
+
+/// Waits for an own block as long as somebody waits for it. A stream that nobody reads takes a place from the one that the
+/// same reader opens next, and in a committee that needs that reader no own block would ever show that it is broken.
+async fn wait(live: &mut watch::Receiver<Window>, reader: &mut impl StreamReceiver) -> Waited {
+    env::select! {
+        changed = live.changed() => match changed {
+            Ok(()) => Waited::Changed,
+            Err(_) => Waited::Over,
+        },
+        _ = reader.recv() => Waited::Unread,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+
+    /// A reader that has gone, or reads on.
+    struct Reader {
+        is_gone: bool,
+    }
+
+    impl StreamReceiver for Reader {
+        async fn recv(&mut self) -> Result<Option<Bytes>, NetworkError> {
+            if !self.is_gone {
+                std::future::pending::<()>().await;
+            }
+            Err(NetworkError::Closed)
+        }
+    }
+
+    fn poll(live: &mut watch::Receiver<Window>, is_gone: bool) -> Poll<Waited> {
+        let mut reader = Reader { is_gone };
+        let waiting = pin!(wait(live, &mut reader));
+        waiting.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_stream_without_an_own_block_lasts_as_long_as_its_reader() {
+        let (window, mut live) = watch::channel(Window::new(Round::ZERO));
+        assert_eq!(poll(&mut live, false), Poll::Pending);
+        assert_eq!(poll(&mut live, true), Poll::Ready(Waited::Unread));
+        window.send_modify(|window| window.push(Round::new(1), frame(1, 1)));
+        assert_eq!(poll(&mut live, false), Poll::Ready(Waited::Changed));
+        live.borrow_and_update();
+        drop(window);
+        assert_eq!(poll(&mut live, false), Poll::Ready(Waited::Over));
+    }
 
     fn frame(byte: u8, length: usize) -> Bytes {
         Bytes::from(vec![byte; length])

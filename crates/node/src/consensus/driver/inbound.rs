@@ -100,9 +100,9 @@ impl<E: Env, S: Suite> Driver<'_, E, S> {
         }
         let outgoing = Outgoing::live(self.archive.clone(), self.window.subscribe());
         let task = self.scope.spawn("outgoing", async move {
-            let (sender, _receiver) = stream.split();
+            let (sender, receiver) = stream.split();
             // A broken stream is its opener's to open again.
-            drop(outgoing.send(preamble.after, sender).await);
+            drop(outgoing.send(preamble.after, sender, receiver).await);
         });
         drop(task); // the scope owns it
     }
