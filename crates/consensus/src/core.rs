@@ -318,6 +318,11 @@ impl<S: Suite> Core<S> {
     fn ask(&mut self, now: Now) {
         self.ask_latest(now);
         self.ask_commits(now);
+        while let Some(author) = self.fetcher.has_room_again() {
+            for (want, from) in self.held.wants_of(author) {
+                self.fetcher.search_for(author, want, from, now.mono);
+            }
+        }
         while let Some((to, request)) = self.fetcher.ask(self.asked, now.mono, &self.pace) {
             self.question(to, request);
         }

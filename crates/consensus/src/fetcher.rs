@@ -22,6 +22,8 @@ struct Search {
     asked: Option<u64>,
     /// Members that were asked in vain.
     vain: usize,
+    /// Whose block wants it, when its share of the searches is used up by it.
+    owed_by: Option<AuthorityIndex>,
 }
 
 struct Question {
@@ -40,6 +42,14 @@ struct Line {
     is_silent: bool,
 }
 
+/// What is searched for the blocks of one author.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    searches: usize,
+    /// More was wanted than there was room for.
+    wants_more: bool,
+}
+
 /// What is searched, and the questions under way.
 pub struct Fetcher<S: Suite> {
     members: Arc<Members<S>>,
@@ -48,9 +58,12 @@ pub struct Fetcher<S: Suite> {
     questions: BTreeMap<u64, Question>,
     /// By member.
     lines: Vec<Line>,
+    /// By author of the blocks that want something.
+    shares: Vec<Share>,
 }
 
-/// Wants that are searched at a time. What finds no room is searched when the block that wants it comes again.
+/// Wants of blocks that are searched at a time; each author has an equal share of them, so that one who makes up parents
+/// stands in nobody else's way.
 const MAX_SEARCHES: usize = 32_768;
 
 /// How often the pause of a search is doubled at most.
@@ -64,6 +77,7 @@ impl<S: Suite> Fetcher<S> {
     pub fn new(members: Arc<Members<S>>, own: AuthorityIndex) -> Self {
         Self {
             lines: members.indices().map(|_| Line::default()).collect(),
+            shares: vec![Share::default(); members.size()],
             members,
             own,
             searches: BTreeMap::new(),
@@ -76,13 +90,33 @@ impl<S: Suite> Fetcher<S> {
         self.questions.len()
     }
 
-    /// Searches for it from `due` on, first at `hint`, if it is not searched already and there is room.
+    /// Searches for it from `due` on, first at `hint`, if it is not searched already: somebody who is trusted says that it is
+    /// there, and bounds how many.
     pub fn search(&mut self, want: Want, hint: AuthorityIndex, due: Mono) {
-        if self.searches.contains_key(&want) || self.searches.len() >= MAX_SEARCHES {
+        self.begin(want, hint, due, None);
+    }
+
+    /// Searches for what a block of `author` wants, within its share. Where that is used up the author is named by
+    /// [`has_room_again`](Self::has_room_again) later.
+    pub fn search_for(&mut self, author: AuthorityIndex, want: Want, hint: AuthorityIndex, due: Mono) {
+        let most = self.share();
+        let share = &mut self.shares[slot(author)];
+        if share.searches >= most {
+            share.wants_more |= !self.searches.contains_key(&want);
+        } else {
+            self.begin(want, hint, due, Some(author));
+        }
+    }
+
+    fn begin(&mut self, want: Want, hint: AuthorityIndex, due: Mono, owed_by: Option<AuthorityIndex>) {
+        if self.searches.contains_key(&want) {
             return;
         }
         let next = if hint == self.own { self.after(hint) } else { hint };
         self.lines[slot(next)].due.insert((due, want));
+        if let Some(author) = owed_by {
+            self.shares[slot(author)].searches += 1;
+        }
         self.searches.insert(
             want,
             Search {
@@ -90,14 +124,33 @@ impl<S: Suite> Fetcher<S> {
                 due,
                 asked: None,
                 vain: 0,
+                owed_by,
             },
         );
+    }
+
+    /// Searches for the blocks of one author, at most.
+    fn share(&self) -> usize {
+        (MAX_SEARCHES / self.members.size()).max(1)
+    }
+
+    /// An author for whose blocks more is to be searched than there was room for, and half of its share is free again. It is
+    /// named once.
+    pub fn has_room_again(&mut self) -> Option<AuthorityIndex> {
+        let half = self.share() / 2;
+        let mut shares = self.shares.iter();
+        let found = shares.position(|share| share.wants_more && share.searches <= half)?;
+        self.shares[found].wants_more = false;
+        Some(index(found))
     }
 
     /// Stops searching: it was found, or nobody wants it any more.
     pub fn stop(&mut self, want: &Want) {
         if let Some(search) = self.searches.remove(want) {
             self.lines[slot(search.next)].due.remove(&(search.due, *want));
+            if let Some(author) = search.owed_by {
+                self.shares[slot(author)].searches -= 1;
+            }
         }
     }
 
@@ -207,6 +260,7 @@ impl<S: Suite> Fetcher<S> {
                 due: now + pause * (1 << turns),
                 asked: None,
                 vain,
+                ..*search
             };
             self.lines[slot(next)].due.insert((search.due, want));
         }

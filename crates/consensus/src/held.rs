@@ -70,6 +70,12 @@ impl<S: Suite> Held<S> {
         self.wanted.contains_key(want)
     }
 
+    /// What an author's blocks wait for, those of the lowest rounds first, and who sent them.
+    pub fn wants_of(&self, author: AuthorityIndex) -> impl Iterator<Item = (Want, AuthorityIndex)> + '_ {
+        let blocks = self.blocks.iter().filter(move |(name, _)| name.author == author);
+        blocks.flat_map(|(_, waiting)| waiting.missing.iter().map(|want| (*want, waiting.from)))
+    }
+
     /// The blocks that wait for a block by its name.
     pub fn children(&self, name: &BlockRef) -> impl Iterator<Item = BlockRef> + '_ {
         self.wanted.get(&Want::Name(*name)).into_iter().flatten().copied()

@@ -120,7 +120,8 @@ impl<S: Suite> Core<S> {
             Admission::Known => {}
             Admission::Held => {
                 for want in wants {
-                    self.fetcher.search(want, from, now.mono + self.pace.fetch_wait);
+                    let due = now.mono + self.pace.fetch_wait;
+                    self.fetcher.search_for(author, want, from, due);
                     // A parent that only waits for its time waits no longer.
                     let early: Vec<BlockRef> = match want {
                         Want::Name(name) => self.early.get(&name).map(|_| name).into_iter().collect(),
@@ -252,3 +253,6 @@ impl<S: Suite> Core<S> {
 fn slot(author: AuthorityIndex) -> usize {
     usize::from(author.get())
 }
+
+#[cfg(test)]
+mod tests;

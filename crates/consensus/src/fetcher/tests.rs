@@ -112,6 +112,33 @@ fn a_question_is_due_only_while_it_can_be_asked() {
 }
 
 #[test]
+fn an_author_has_its_share_of_the_searches_and_no_more() {
+    let mut fetcher = fetcher(4);
+    let share = fetcher.share();
+    let pace = Pace::default();
+    for round in 1..=u32::try_from(share).unwrap() + 1 {
+        fetcher.search_for(index(3), want(round), index(1), at(1));
+    }
+    assert_eq!(fetcher.searches.len(), share);
+    assert_eq!(fetcher.has_room_again(), None);
+    // Another author's is searched, and so is what a quorum says is there.
+    let other = Want::Slot(Slot {
+        round: Round::new(1),
+        author: index(2),
+    });
+    fetcher.search_for(index(2), other, index(2), at(0));
+    assert_eq!(fetcher.deadline(&pace), Some(at(0)));
+    fetcher.search(want(0), index(1), at(0));
+    assert_eq!(fetcher.searches.len(), share + 2);
+    fetcher.retain(|kept| match kept {
+        Want::Slot(at) => at.round.get() as usize <= share / 2,
+        Want::Name(_) => true,
+    });
+    assert_eq!(fetcher.has_room_again(), Some(index(3)));
+    assert_eq!(fetcher.has_room_again(), None, "it is named once");
+}
+
+#[test]
 fn what_is_found_is_searched_no_more() {
     let mut fetcher = fetcher(3);
     let pace = Pace::default();
