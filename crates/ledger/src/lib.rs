@@ -8,3 +8,15 @@
 //!   a type does not define.
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
+//!
+//! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, [`mod@execute`].
+
+mod coins;
+pub mod execute;
+pub mod gas;
+mod overlay;
+pub mod state;
+
+pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
+pub use gas::Prices;
+pub use state::{Live, Memory, Objects};

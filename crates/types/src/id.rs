@@ -102,11 +102,11 @@ macro_rules! digest {
 }
 
 digest! {
-    /// `H(TransactionData:: ‖ BCS)`: names a transaction, whoever signs it.
+    /// `H(Transaction:: ‖ BCS)`: names a transaction, whoever signs it.
     TransactionDigest
 }
 digest! {
-    /// `H(TransactionEffects:: ‖ BCS)`: what a transaction did.
+    /// `H(Effects:: ‖ BCS)`: what a transaction did.
     EffectsDigest
 }
 digest! {

@@ -9,7 +9,7 @@
 //! - The voting power of a [`Committee`] is exactly 10,000.
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
-//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`].
+//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`].
 
 pub mod amount;
 pub mod block;
@@ -18,9 +18,12 @@ pub mod commit;
 pub mod committee;
 pub mod counter;
 pub mod decode;
+pub mod effects;
 pub mod id;
+pub mod object;
 pub mod peer;
 pub mod time;
+pub mod transaction;
 pub mod voting_power;
 
 pub use amount::{AmountError, Rounding, SOMA, Shannons};
@@ -31,10 +34,13 @@ pub use committee::{Authority, Committee, CommitteeError};
 pub use counter::{AuthorityIndex, CheckpointSequence, CommitIndex, Epoch, ProtocolVersion, Round, Version};
 pub use crypto::{Address, Bitmap, Digest};
 pub use decode::{Bounded, DecodeError, decode, encode};
+pub use effects::{Change, Effects, Event, Failure, Fee, ObjectState, Status};
 pub use id::{
     BlockDigest, ChainId, CheckpointDigest, CommitDigest, EffectsDigest, ObjectDigest, ObjectId,
     TransactionDigest,
 };
+pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use peer::PeerId;
 pub use time::{Mono, UnixMillis};
+pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
 pub use voting_power::{VotingPower, voting_power};

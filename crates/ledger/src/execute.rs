@@ -1,0 +1,266 @@
+//! One transaction, from what it may read to what it writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crypto::Verified;
+use types::{
+    ChainId, Change, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, Shannons, Status, System,
+    Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
+};
+
+use crate::coins;
+use crate::gas::{self, Prices};
+use crate::overlay::Overlay;
+use crate::state::{Live, Objects};
+
+/// What all transactions of a commit see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The system.
+    pub system: System,
+    /// What things cost.
+    pub prices: Prices,
+}
+
+/// Why a transaction is as if it had never been: it cannot even pay. Whoever put it into a block is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reject {
+    /// It means nothing.
+    #[error(transparent)]
+    Malformed(#[from] TransactionError),
+    /// It was signed for another chain.
+    #[error("it is for chain {0}")]
+    WrongChain(ChainId),
+    /// Its time is over.
+    #[error("it expired with epoch {0}")]
+    Expired(Epoch),
+    /// The first gas coin was used, or given away, or never was.
+    #[error("gas coin {} is not there in version {}", .0.id, .0.version)]
+    GasNotLive(ObjectRef),
+    /// The first gas coin is not the sender's.
+    #[error("gas coin {0} is not the sender's")]
+    GasNotOwned(ObjectId),
+    /// The first gas object is no coin.
+    #[error("object {0} is named for gas and is no coin")]
+    GasNotACoin(ObjectId),
+}
+
+/// What is written at an id: the new version or, where it is deleted, nothing.
+pub type Writes = BTreeMap<ObjectId, Option<Live>>;
+
+/// What came of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What everybody is told.
+    pub effects: Effects,
+    /// What the state takes in.
+    pub writes: Writes,
+    /// What it adds to what all transactions of the commit add to.
+    pub accrual: Accrual,
+}
+
+/// Sums that do not depend on the order of transactions. They are applied once, at the end of the commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accrual {
+    /// Fees that were paid.
+    pub fees: Shannons,
+}
+
+/// Executes a transaction on the objects that it names.
+///
+/// Contract: a function of the context, the transaction and the latest versions of the objects that it names. A failure
+/// writes nothing but what pays, and new versions of the owned objects that it names.
+///
+/// # Errors
+/// [`Reject`]: it has no effects at all.
+pub fn execute(
+    context: &Context,
+    objects: &impl Objects,
+    transaction: &Verified<Transaction>,
+) -> Result<Outcome, Reject> {
+    transaction.check()?;
+    if transaction.chain != context.system.chain {
+        return Err(Reject::WrongChain(transaction.chain));
+    }
+    if let Some(expiry) = transaction.expiry.filter(|expiry| *expiry < context.system.epoch) {
+        return Err(Reject::Expired(expiry));
+    }
+    let (named, digest) = (named(transaction), transaction.digest());
+    let inputs: BTreeMap<ObjectId, Live> = named
+        .iter()
+        .filter_map(|named| Some((named.id, objects.get(&named.id)?)))
+        .collect();
+    let run = Run {
+        context,
+        transaction,
+        digest,
+        inputs: &inputs,
+        gas: transaction.gas.first().ok_or(TransactionError::NoGas)?.id,
+        version: next_version(&inputs, &named),
+        named: &named,
+    };
+    run.check_gas()?;
+    let done = match run.attempt() {
+        Ok((overlay, fee)) => (overlay, fee, Status::Success),
+        Err(failure) => {
+            let (overlay, fee) = run.pay_only();
+            (overlay, fee, Status::Failure(failure))
+        }
+    };
+    Ok(run.outcome(done))
+}
+
+/// The objects that a transaction names, each once.
+fn named(transaction: &Transaction) -> BTreeSet<ObjectRef> {
+    transaction
+        .gas
+        .iter()
+        .chain(transaction.kind.owned())
+        .copied()
+        .collect()
+}
+
+/// Above every version that the transaction uses.
+fn next_version(inputs: &BTreeMap<ObjectId, Live>, named: &BTreeSet<ObjectRef>) -> Version {
+    let used = named.iter().filter_map(|named| {
+        let found = inputs.get(&named.id)?.reference();
+        (found == *named).then_some(found.version)
+    });
+    let highest = used.max().unwrap_or_default();
+    highest
+        .next()
+        .expect("2^64 writes of one object take longer than the chain lasts")
+}
+
+struct Run<'a> {
+    context: &'a Context,
+    transaction: &'a Transaction,
+    digest: TransactionDigest,
+    inputs: &'a BTreeMap<ObjectId, Live>,
+    named: &'a BTreeSet<ObjectRef>,
+    gas: ObjectId,
+    version: Version,
+}
+
+impl<'a> Run<'a> {
+    fn overlay(&self) -> Overlay<'a> {
+        Overlay::new(self.digest, self.gas, self.inputs)
+    }
+
+    fn check_gas(&self) -> Result<(), Reject> {
+        let overlay = self.overlay();
+        let Some(gas) = self.transaction.gas.first() else {
+            return Err(TransactionError::NoGas.into());
+        };
+        match overlay.owned(gas, self.transaction.sender) {
+            Ok(()) => {}
+            Err(Failure::NotOwner(id)) => return Err(Reject::GasNotOwned(id)),
+            Err(_) => return Err(Reject::GasNotLive(*gas)),
+        }
+        let is_coin = overlay.balance(&gas.id).is_ok();
+        is_coin.then_some(()).ok_or(Reject::GasNotACoin(gas.id))
+    }
+
+    /// Does what the transaction asks for, and pays for it.
+    fn attempt(&self) -> Result<(Overlay<'a>, Fee), Failure> {
+        let (context, transaction) = (self.context, self.transaction);
+        let mut overlay = self.overlay();
+        let (base, verdict) = gas::collect(&mut overlay, transaction, &context.prices);
+        verdict?;
+        for used in transaction.kind.owned() {
+            if used.id != self.gas {
+                overlay.owned(used, transaction.sender)?;
+            }
+        }
+        let moved = self.apply(&mut overlay)?;
+        self.touch(&mut overlay);
+        let bytes = types::encode(transaction).len() as u64;
+        let fee = gas::settle(&mut overlay, base, moved, bytes, &context.prices)?;
+        overlay.check_supply(&fee)?;
+        Ok((overlay, fee))
+    }
+
+    /// Pays for being executed, and nothing else.
+    fn pay_only(&self) -> (Overlay<'a>, Fee) {
+        let mut overlay = self.overlay();
+        let (base, _) = gas::collect(&mut overlay, self.transaction, &self.context.prices);
+        self.touch(&mut overlay);
+        let fee = Fee {
+            base,
+            ..Fee::default()
+        };
+        overlay.close_gas();
+        (overlay, fee)
+    }
+
+    fn apply(&self, overlay: &mut Overlay<'_>) -> Result<coins::Moved, Failure> {
+        let from = self.transaction.sender;
+        match &self.transaction.kind {
+            TransactionKind::TransferCoin {
+                coin,
+                amount,
+                recipient,
+            } => coins::transfer(overlay, from, coin, *amount, *recipient),
+            TransactionKind::PayCoins {
+                coins,
+                amounts,
+                recipients,
+            } => coins::pay(overlay, from, coins, amounts.as_deref(), recipients),
+            TransactionKind::TransferObjects { objects, recipient } => {
+                coins::give(overlay, from, objects, *recipient)
+            }
+        }
+    }
+
+    /// Every owned object that was named has a new version, so that no other transaction can use the same one.
+    fn touch(&self, overlay: &mut Overlay<'_>) {
+        for used in self.named {
+            let is_used = overlay.owned(used, self.transaction.sender).is_ok();
+            if let Some(draft) = overlay.get(&used.id).filter(|_| is_used) {
+                overlay.put(used.id, draft);
+            }
+        }
+    }
+
+    fn outcome(&self, (overlay, fee, status): (Overlay<'_>, Fee, Status)) -> Outcome {
+        let mut writes = Writes::new();
+        let mut changes = Vec::new();
+        for (id, draft) in overlay.changes() {
+            let after = draft
+                .clone()
+                .map(|draft| Live::new(overlay.seal(*id, draft, self.version)));
+            let before = overlay.before(id);
+            // What was created and deleted again has never been.
+            if before.is_none() && after.is_none() {
+                continue;
+            }
+            changes.push(Change {
+                id: *id,
+                before: before.map(Live::state),
+                after: after.as_ref().map(Live::state),
+            });
+            writes.insert(*id, after);
+        }
+        let used = self.named.iter().filter_map(|named| {
+            let found = self.inputs.get(&named.id)?;
+            (found.reference() == *named).then_some(found.object().previous)
+        });
+        let dependencies: BTreeSet<TransactionDigest> = used.collect();
+        let fees = fee.total();
+        let effects = Effects {
+            transaction: self.digest,
+            epoch: self.context.system.epoch,
+            status,
+            fee,
+            version: self.version,
+            changes,
+            dependencies: dependencies.into_iter().collect(),
+            events: overlay.into_events(),
+        };
+        Outcome {
+            effects,
+            writes,
+            accrual: Accrual { fees },
+        }
+    }
+}

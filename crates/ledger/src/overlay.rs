@@ -1,0 +1,219 @@
+//! What one transaction has changed so far. It is dropped as a whole, or becomes the transaction's writes.
+
+use std::collections::BTreeMap;
+
+use crypto::{Address, Digest};
+use types::{
+    Content, Event, Failure, Fee, Object, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
+};
+
+use crate::state::Live;
+
+/// An object without its version, which it has when the transaction is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Who may use it.
+    pub owner: Owner,
+    /// What is paid back when it is deleted.
+    pub deposit: Shannons,
+    /// What it is.
+    pub content: Content,
+}
+
+/// The changes of one transaction over what it may read.
+pub struct Overlay<'a> {
+    transaction: TransactionDigest,
+    /// The coin that pays. It is there until it has paid.
+    gas: ObjectId,
+    inputs: &'a BTreeMap<ObjectId, Live>,
+    /// What is written or, without a draft, deleted. It hides the input: what is deleted is not there any more.
+    changes: BTreeMap<ObjectId, Option<Draft>>,
+    created: u64,
+    events: Vec<Event>,
+}
+
+impl<'a> Overlay<'a> {
+    /// No changes.
+    pub const fn new(
+        transaction: TransactionDigest,
+        gas: ObjectId,
+        inputs: &'a BTreeMap<ObjectId, Live>,
+    ) -> Self {
+        Self {
+            transaction,
+            gas,
+            inputs,
+            changes: BTreeMap::new(),
+            created: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// An object as it is now, if the transaction may read it.
+    pub fn get(&self, id: &ObjectId) -> Option<Draft> {
+        match self.changes.get(id) {
+            Some(change) => change.clone(),
+            None => self.inputs.get(id).map(|live| {
+                let object = live.object();
+                Draft {
+                    owner: object.owner,
+                    deposit: object.deposit,
+                    content: object.content.clone(),
+                }
+            }),
+        }
+    }
+
+    /// The coin that pays.
+    pub const fn gas(&self) -> ObjectId {
+        self.gas
+    }
+
+    /// Checks that an object is there as it is named, and is this owner's.
+    ///
+    /// # Errors
+    /// [`Failure::NotLive`], [`Failure::NotOwner`].
+    pub fn owned(&self, named: &ObjectRef, owner: Address) -> Result<(), Failure> {
+        let live = self
+            .inputs
+            .get(&named.id)
+            .filter(|live| live.reference() == *named);
+        let live = live.ok_or(Failure::NotLive(*named))?;
+        if live.object().owner == Owner::Address(owner) {
+            Ok(())
+        } else {
+            Err(Failure::NotOwner(named.id))
+        }
+    }
+
+    /// Writes an object that is there.
+    pub fn put(&mut self, id: ObjectId, draft: Draft) {
+        self.changes.insert(id, Some(draft));
+    }
+
+    /// Writes a new object, whose id is `H(transaction ‖ u64 of how many were created before)`.
+    pub fn create(&mut self, owner: Owner, content: Content) -> ObjectId {
+        let number = self.created.to_le_bytes();
+        self.created += 1;
+        let transaction = self.transaction.get();
+        let id = ObjectId::from(Digest::of(&[transaction.as_bytes().as_slice(), &number].concat()));
+        let draft = Draft {
+            owner,
+            deposit: Shannons::ZERO,
+            content,
+        };
+        self.changes.insert(id, Some(draft));
+        id
+    }
+
+    /// Takes an object away, and yields what it was.
+    pub fn delete(&mut self, id: &ObjectId) -> Option<Draft> {
+        let draft = self.get(id)?;
+        self.changes.insert(*id, None);
+        Some(draft)
+    }
+
+    /// Says that something happened.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// The balance of a coin.
+    ///
+    /// # Errors
+    /// [`Failure::NotACoin`].
+    pub fn balance(&self, id: &ObjectId) -> Result<Shannons, Failure> {
+        match self.get(id).map(|draft| draft.content) {
+            Some(Content::Coin(balance)) => Ok(balance),
+            _ => Err(Failure::NotACoin(*id)),
+        }
+    }
+
+    /// Sets the balance of a coin, whoever has it. Without one it is deleted, unless it is the one that pays.
+    ///
+    /// # Errors
+    /// [`Failure::NotACoin`].
+    pub fn set_balance(&mut self, id: ObjectId, balance: Shannons) -> Result<(), Failure> {
+        self.balance(&id)?;
+        if balance == Shannons::ZERO && id != self.gas {
+            self.delete(&id);
+        } else if let Some(mut draft) = self.get(&id) {
+            draft.content = Content::Coin(balance);
+            self.put(id, draft);
+        }
+        Ok(())
+    }
+
+    /// Gives an object to somebody.
+    ///
+    /// # Errors
+    /// [`Failure::NotOwner`] for a shared one.
+    pub fn give(&mut self, id: ObjectId, to: Address) -> Result<(), Failure> {
+        match self.get(&id) {
+            Some(draft) if draft.owner != Owner::Shared => {
+                let owner = Owner::Address(to);
+                self.put(id, Draft { owner, ..draft });
+                Ok(())
+            }
+            _ => Err(Failure::NotOwner(id)),
+        }
+    }
+
+    /// Deletes the coin that has paid, if nothing is left of it.
+    pub fn close_gas(&mut self) {
+        if self.balance(&self.gas) == Ok(Shannons::ZERO) {
+            let gas = self.gas;
+            self.delete(&gas);
+        }
+    }
+
+    /// Checks that the changes and the fee leave the supply as it was.
+    ///
+    /// # Errors
+    /// [`Failure::InvariantViolated`].
+    pub fn check_supply(&self, fee: &Fee) -> Result<(), Failure> {
+        let (mut before, mut after) = (0u128, u128::from(fee.total().get()));
+        for (id, draft) in &self.changes {
+            if let Some(live) = self.inputs.get(id) {
+                let object = live.object();
+                before += u128::from(object.money().get()) + u128::from(object.deposit.get());
+            }
+            if let Some(draft) = draft {
+                after += u128::from(draft.content.money().get()) + u128::from(draft.deposit.get());
+            }
+        }
+        (before == after).then_some(()).ok_or(Failure::InvariantViolated)
+    }
+
+    /// Bytes of an object with this draft.
+    pub fn encoded_bytes(&self, id: ObjectId, draft: &Draft) -> u64 {
+        types::encode(&self.seal(id, draft.clone(), Version::ZERO)).len() as u64
+    }
+
+    /// The changes so far.
+    pub const fn changes(&self) -> &BTreeMap<ObjectId, Option<Draft>> {
+        &self.changes
+    }
+
+    /// The object that a draft becomes.
+    pub fn seal(&self, id: ObjectId, draft: Draft, version: Version) -> Object {
+        Object {
+            id,
+            version,
+            owner: draft.owner,
+            deposit: draft.deposit,
+            previous: self.transaction,
+            content: draft.content,
+        }
+    }
+
+    /// What is there of an object before the transaction.
+    pub fn before(&self, id: &ObjectId) -> Option<&'a Live> {
+        self.inputs.get(id)
+    }
+
+    /// What happened.
+    pub fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+}

@@ -1,0 +1,147 @@
+//! What a transaction did.
+
+use crypto::{Address, Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
+};
+
+/// Whether a transaction did what it was asked for. BCS: variants 0 and 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// It did.
+    Success,
+    /// It changed nothing but what its fee took.
+    Failure(Failure),
+}
+
+/// Why a transaction did nothing but pay. BCS: the variants from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Failure {
+    /// The gas coins do not hold what it costs. Pay with more.
+    #[error("the gas coins hold {have} of the {need} that it costs")]
+    InsufficientGas {
+        /// What they hold, less what the transaction takes from them.
+        have: Shannons,
+        /// What it would cost.
+        need: Shannons,
+    },
+    /// An owned object was used, or given away, or is not there. Look up its latest version.
+    #[error("object {} is not there in version {}", .0.id, .0.version)]
+    NotLive(ObjectRef),
+    /// An object is not the sender's.
+    #[error("object {0} is not the sender's")]
+    NotOwner(ObjectId),
+    /// An object is not a coin.
+    #[error("object {0} is no coin")]
+    NotACoin(ObjectId),
+    /// The coins do not hold what is paid from them.
+    #[error("the coins hold {have} of the {need} that are paid")]
+    InsufficientBalance {
+        /// What they hold.
+        have: Shannons,
+        /// What would be needed.
+        need: Shannons,
+    },
+    /// A sum is larger than any amount.
+    #[error("a sum exceeds 2^64 - 1 shannons")]
+    Overflow,
+    /// The rules contradict themselves: money would come from nowhere or go there. A bug; nothing was done.
+    #[error("the transaction would change the supply")]
+    InvariantViolated,
+}
+
+/// What a transaction cost, by what for. Nothing of it is given back. BCS: the fields in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fee {
+    /// For being executed at all; or all that the gas coins hold, if that is less.
+    pub base: Shannons,
+    /// For the objects that it writes.
+    pub write: Shannons,
+    /// For the value that it moves.
+    pub value: Shannons,
+    /// For its bytes, and those that it stores.
+    pub bytes: Shannons,
+}
+
+impl Fee {
+    /// All of it. What exceeds every amount is left out, which no sum of parts of the supply does.
+    pub fn total(&self) -> Shannons {
+        let parts = [self.base, self.write, self.value, self.bytes];
+        Shannons::checked_sum(parts).unwrap_or(Shannons::new(u64::MAX))
+    }
+}
+
+/// Something that happened. BCS: the variants from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Money went from one to another.
+    Paid {
+        /// Whose it was.
+        from: Address,
+        /// Whose it is.
+        to: Address,
+        /// How much, before the fee where the payment is the gas coin itself.
+        amount: Shannons,
+    },
+    /// An object other than a coin went from one to another.
+    Given {
+        /// Which.
+        object: ObjectId,
+        /// Whose it was.
+        from: Address,
+        /// Whose it is.
+        to: Address,
+    },
+}
+
+/// One side of a change. BCS: the fields in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectState {
+    /// The version.
+    pub version: Version,
+    /// What it is then.
+    pub digest: ObjectDigest,
+    /// Whose it is then.
+    pub owner: Owner,
+}
+
+/// What became of an object. Without `before` it was created, without `after` deleted. BCS: the fields in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Which.
+    pub id: ObjectId,
+    /// What it was.
+    pub before: Option<ObjectState>,
+    /// What it is.
+    pub after: Option<ObjectState>,
+}
+
+/// What a transaction did. BCS: the fields in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// Which transaction.
+    pub transaction: TransactionDigest,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// Whether it did what it was asked for.
+    pub status: Status,
+    /// What it cost.
+    pub fee: Fee,
+    /// The version of everything that it wrote.
+    pub version: Version,
+    /// Ascending by id.
+    pub changes: Vec<Change>,
+    /// The transactions that wrote what it used, ascending, each once.
+    pub dependencies: Vec<TransactionDigest>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl Effects {
+    /// `H(Effects:: ‖ BCS)`.
+    pub fn digest(&self) -> EffectsDigest {
+        EffectsDigest::new(Digest::of_value("Effects", self))
+    }
+}

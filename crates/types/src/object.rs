@@ -1,0 +1,107 @@
+//! What the ledger holds: objects, each with an owner, a version and a content.
+//!
+//! An object has a new version whenever a transaction writes it, and a digest that names that version. An *owned* object is
+//! named in full by whoever uses it, so that a transaction uses the version that its sender has seen or none. A *shared* one is
+//! named by its id, and used as it is when the transaction's turn comes.
+
+use crypto::{Address, Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ChainId, Epoch, ObjectDigest, ObjectId, ProtocolVersion, Shannons, TransactionDigest, UnixMillis, Version,
+};
+
+/// Who may use an object. BCS: variants 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Owner {
+    /// Whoever signs for this address.
+    Address(Address),
+    /// Everybody, as far as the rules of its content allow.
+    Shared,
+}
+
+/// The system as transactions see it: the object `0x5`, which none of them writes. BCS: the fields in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// The chain.
+    pub chain: ChainId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The rules in force.
+    pub protocol: ProtocolVersion,
+    /// When the epoch started, in commit time.
+    pub started: UnixMillis,
+}
+
+impl System {
+    /// Its id.
+    pub const ID: ObjectId = ObjectId::from_low(5);
+}
+
+/// What an object is. BCS: the variants from 0, as in the reference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// The system.
+    System(System),
+    /// Money. A coin that is left with nothing is deleted, so none holds nothing.
+    Coin(Shannons),
+}
+
+impl Content {
+    /// The money in it.
+    pub const fn money(&self) -> Shannons {
+        match self {
+            Self::System(_) => Shannons::ZERO,
+            Self::Coin(balance) => *balance,
+        }
+    }
+}
+
+/// One version of an object. BCS: the fields in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its name for good.
+    pub id: ObjectId,
+    /// How often it was written, by Lamport's rule: above the versions of all that the transaction used.
+    pub version: Version,
+    /// Who may use it.
+    pub owner: Owner,
+    /// What is paid back when it is deleted.
+    pub deposit: Shannons,
+    /// Which transaction wrote it.
+    pub previous: TransactionDigest,
+    /// What it is.
+    pub content: Content,
+}
+
+impl Object {
+    /// `H(Object:: ‖ BCS)`.
+    pub fn digest(&self) -> ObjectDigest {
+        ObjectDigest::new(Digest::of_value("Object", self))
+    }
+
+    /// Names this version.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            id: self.id,
+            version: self.version,
+            digest: self.digest(),
+        }
+    }
+
+    /// The money in it, its deposit left out.
+    pub const fn money(&self) -> Shannons {
+        self.content.money()
+    }
+}
+
+/// Names one version of an object. BCS: the fields in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// The object.
+    pub id: ObjectId,
+    /// Its version.
+    pub version: Version,
+    /// What it is then.
+    pub digest: ObjectDigest,
+}
