@@ -66,7 +66,20 @@ pub struct Accrual {
     pub fees: Shannons,
 }
 
-/// Executes a transaction on the objects that it names.
+impl Accrual {
+    /// Both together. No more is paid than there is.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            fees: self
+                .fees
+                .checked_add(other.fees)
+                .expect("the fees of a commit are part of the supply"),
+        }
+    }
+}
+
+/// Executes a transaction, whose digest this is, on the objects that it names.
 ///
 /// Contract: a function of the context, the transaction and the latest versions of the objects that it names. A failure
 /// writes nothing but what pays, and new versions of the owned objects that it names.
@@ -77,6 +90,7 @@ pub fn execute(
     context: &Context,
     objects: &impl Objects,
     transaction: &Verified<Transaction>,
+    digest: TransactionDigest,
 ) -> Result<Outcome, Reject> {
     transaction.check()?;
     if transaction.chain != context.system.chain {
@@ -85,7 +99,7 @@ pub fn execute(
     if let Some(expiry) = transaction.expiry.filter(|expiry| *expiry < context.system.epoch) {
         return Err(Reject::Expired(expiry));
     }
-    let (named, digest) = (named(transaction), transaction.digest());
+    let named = named(transaction);
     let inputs: BTreeMap<ObjectId, Live> = named
         .iter()
         .filter_map(|named| Some((named.id, objects.get(&named.id)?)))

@@ -9,14 +9,18 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, [`mod@execute`].
+//! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, [`mod@execute`],
+//! [`schedule`], [`commit`].
 
 mod coins;
+pub mod commit;
 pub mod execute;
 pub mod gas;
 mod overlay;
+pub mod schedule;
 pub mod state;
 
+pub use commit::{Application, Applied};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use gas::Prices;
 pub use state::{Live, Memory, Objects};

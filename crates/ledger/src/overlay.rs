@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crypto::{Address, Digest};
+use crypto::Address;
 use types::{
     Content, Event, Failure, Fee, Object, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
 };
@@ -91,12 +91,10 @@ impl<'a> Overlay<'a> {
         self.changes.insert(id, Some(draft));
     }
 
-    /// Writes a new object, whose id is `H(transaction ‖ u64 of how many were created before)`.
+    /// Writes a new object, and yields its id.
     pub fn create(&mut self, owner: Owner, content: Content) -> ObjectId {
-        let number = self.created.to_le_bytes();
+        let id = ObjectId::created(self.transaction, self.created);
         self.created += 1;
-        let transaction = self.transaction.get();
-        let id = ObjectId::from(Digest::of(&[transaction.as_bytes().as_slice(), &number].concat()));
         let draft = Draft {
             owner,
             deposit: Shannons::ZERO,

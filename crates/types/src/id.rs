@@ -23,6 +23,13 @@ impl ObjectId {
         Self(bytes)
     }
 
+    /// The id of the `number`-th object, from 0, that a transaction creates: `H(transaction ‖ u64 of the number)`.
+    pub fn created(transaction: TransactionDigest, number: u64) -> Self {
+        let transaction = transaction.get();
+        let bytes = [transaction.as_bytes().as_slice(), &number.to_le_bytes()].concat();
+        Self::from(Digest::of(&bytes))
+    }
+
     /// The raw bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

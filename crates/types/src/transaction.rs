@@ -52,6 +52,15 @@ impl TransactionKind {
             Self::TransferObjects { objects, .. } => objects,
         }
     }
+
+    /// How many objects it creates at most.
+    pub fn creates(&self) -> usize {
+        match self {
+            Self::TransferCoin { amount, .. } => usize::from(amount.is_some()),
+            Self::PayCoins { amounts, .. } => amounts.as_ref().map_or(0, |amounts| amounts.len()),
+            Self::TransferObjects { .. } => 0,
+        }
+    }
 }
 
 /// What a user asks for. BCS: the fields in order.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crypto::Verified;
+use ledger::{Application, Memory};
 use proptest::prelude::*;
-use types::{ObjectRef, Owner, Shannons, Status, TransactionKind, Version};
+use types::{ObjectRef, Owner, Shannons, Status, Transaction, TransactionKind, Version};
 
-use crate::kit::{PRICES, World, list, user};
+use crate::kit::{PRICES, World, list, signed, user};
 
 const USERS: u8 = 4;
 
@@ -114,16 +116,13 @@ fn kind(world: &World, wish: &Wish, gas: &[ObjectRef]) -> TransactionKind {
 }
 
 /// What each has in the end, by plain numbers; `None` where the sender cannot do or pay that.
-fn predict(world: &World, sender: u8, kind: &TransactionKind, fee: u64) -> BTreeMap<types::Address, i128> {
+fn predict(state: &Memory, sender: u8, kind: &TransactionKind, fee: u64) -> BTreeMap<types::Address, i128> {
     let mut change = BTreeMap::<types::Address, i128>::new();
     let mut go = |to: types::Address, amount: u64| {
         *change.entry(to).or_default() += i128::from(amount);
         *change.entry(user(sender)).or_default() -= i128::from(amount);
     };
-    let money = |named: &ObjectRef| {
-        let live = world.state.iter().find(|live| live.object().id == named.id);
-        live.unwrap().object().money().get()
-    };
+    let money = |named: &ObjectRef| money_in(state, named);
     // A gas coin that is given away pays its new owner's fee.
     match kind {
         TransactionKind::TransferCoin {
@@ -161,8 +160,55 @@ fn totals(world: &World) -> BTreeMap<types::Address, i128> {
         .collect()
 }
 
+/// Wishes of one commit, which may use what another of them creates or gives away.
+fn commit(world: &mut World, wishes: &[Wish]) -> Vec<Verified<Transaction>> {
+    let mut transactions = Vec::new();
+    let mut ahead = World::with(world.context, world.state.clone());
+    for wish in wishes {
+        // Some see what those before them have done, and others do not.
+        let seen = if wish.payments[0].1.is_multiple_of(2) {
+            &ahead
+        } else {
+            &*world
+        };
+        let gas: Vec<ObjectRef> = wish
+            .gas
+            .iter()
+            .map(|number| pick(seen, wish.sender, *number))
+            .collect();
+        let kind = kind(seen, wish, &gas);
+        let transaction = seen.transaction(wish.sender, &gas, kind);
+        transactions.push(signed(wish.sender, transaction.clone()));
+        drop(ahead.run(wish.sender, transaction));
+    }
+    transactions
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn waves_come_to_the_same_as_one_after_the_other(commits in prop::collection::vec(prop::collection::vec(wishes(), 1..20), 1..8)) {
+        let coins: Vec<(u8, u64)> = (0..16).map(|coin| (coin % USERS, 30_000 * u64::from(coin + 1))).collect();
+        let mut world = World::new(&coins);
+        for wishes in commits {
+            let transactions = commit(&mut world, &wishes);
+            let applied = Application::new(world.context, &world.state, &transactions).run_all();
+            let mut other = Application::new(world.context, &world.state, &transactions);
+            for wave in other.waves() {
+                // The last of a wave is the first to be done.
+                let results: Vec<_> = wave.into_iter().rev().map(|position| (position, other.run(position))).collect();
+                for (position, result) in results {
+                    other.absorb(position, result);
+                }
+            }
+            prop_assert_eq!(&other.finish(), &applied);
+            let supply = world.supply();
+            world.state.apply(applied.writes);
+            world.fees = world.fees.checked_add(applied.accrual.fees).unwrap();
+            prop_assert_eq!(world.supply(), supply);
+        }
+    }
 
     #[test]
     fn whatever_is_asked_for_comes_out_as_plain_numbers_say(wishes in prop::collection::vec(wishes(), 1..100)) {
@@ -199,7 +245,7 @@ proptest! {
             let mut expected = before;
             match &effects.status {
                 Status::Success => {
-                    for (owner, change) in predict(&world_of(&world, &state), wish.sender, &kind, fee) {
+                    for (owner, change) in predict(&state, wish.sender, &kind, fee) {
                         *expected.entry(owner).or_default() += change;
                     }
                     if gives_gas {
@@ -224,15 +270,7 @@ proptest! {
     }
 }
 
-fn world_of(world: &World, state: &ledger::Memory) -> World {
-    World {
-        context: world.context,
-        state: state.clone(),
-        fees: world.fees,
-    }
-}
-
-fn money_in(state: &ledger::Memory, named: &ObjectRef) -> u64 {
+fn money_in(state: &Memory, named: &ObjectRef) -> u64 {
     let live = state.iter().find(|live| live.object().id == named.id);
     live.unwrap().object().money().get()
 }

@@ -71,6 +71,12 @@ impl World {
         }
     }
 
+    /// A state that is there already.
+    pub const fn with(context: Context, state: Memory) -> Self {
+        let fees = Shannons::ZERO;
+        Self { context, state, fees }
+    }
+
     /// The latest version of the coin with this number.
     pub fn coin(&self, number: u8) -> ObjectRef {
         self.state.get(&coin_id(number)).unwrap().reference()
@@ -88,7 +94,8 @@ impl World {
 
     /// Executes without writing anything down.
     pub fn try_out(&self, signer: u8, transaction: Transaction) -> Result<Outcome, Reject> {
-        execute(&self.context, &self.state, &signed(signer, transaction))
+        let digest = transaction.digest();
+        execute(&self.context, &self.state, &signed(signer, transaction), digest)
     }
 
     pub fn run(&mut self, signer: u8, transaction: Transaction) -> Result<Outcome, Reject> {
