@@ -10,8 +10,9 @@
 //! - The supply is the same after every transaction and after every epoch.
 //!
 //! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, [`mod@execute`],
-//! [`schedule`], [`commit`].
+//! [`schedule`], [`commit`], [`checkpoint`].
 
+pub mod checkpoint;
 mod coins;
 pub mod commit;
 pub mod execute;

@@ -9,17 +9,20 @@
 //! - The voting power of a [`Committee`] is exactly 10,000.
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
-//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`].
+//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`],
+//! [`merkle`], [`checkpoint`].
 
 pub mod amount;
 pub mod block;
 pub mod certificate;
+pub mod checkpoint;
 pub mod commit;
 pub mod committee;
 pub mod counter;
 pub mod decode;
 pub mod effects;
 pub mod id;
+pub mod merkle;
 pub mod object;
 pub mod peer;
 pub mod time;

@@ -11,11 +11,13 @@ use crypto::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::block::block_message;
+use types::checkpoint::{Contents, Entry, Summary};
 use types::{
-    Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId,
-    CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
-    EffectsDigest, Epoch, Equivocation, ObjectDigest, ObjectId, ProtocolVersion, Round, Shannons,
-    SignedHeader, TransactionDigest, UnixMillis, Version, VotingPower, decode, encode,
+    Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId, Change,
+    CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee, Content,
+    Effects, EffectsDigest, Epoch, Equivocation, Event, Failure, Fee, Object, ObjectDigest, ObjectId,
+    ObjectState, Owner, ProtocolVersion, Round, Shannons, SignedHeader, SignedTransaction, Status, System,
+    Transaction, TransactionDigest, TransactionKind, UnixMillis, Version, VotingPower, decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -183,6 +185,134 @@ fn blocks_and_commits() -> String {
     .concat()
 }
 
+fn ledger() -> String {
+    let digest = Digest::of(b"soma");
+    let (sender, recipient) = (Address::from(&key(1).public()), Address::from(&key(2).public()));
+    let coin = Object {
+        id: ObjectId::from_low(9),
+        version: Version::new(0x0102_0304_0506_0708),
+        owner: Owner::Address(sender),
+        deposit: Shannons::new(3),
+        previous: TransactionDigest::new(digest),
+        content: Content::Coin(Shannons::SUPPLY),
+    };
+    let system = Object {
+        id: System::ID,
+        owner: Owner::Shared,
+        content: Content::System(System {
+            chain: ChainId::new(digest),
+            epoch: Epoch::new(3),
+            protocol: ProtocolVersion::new(1),
+            started: UnixMillis::new(1_700_000_000_000),
+        }),
+        ..coin.clone()
+    };
+    let refs = || Bounded::new(vec![coin.reference()]).unwrap();
+    let transaction = |kind| Transaction {
+        chain: ChainId::new(digest),
+        expiry: Some(Epoch::new(4)),
+        sender,
+        gas: refs(),
+        kind,
+    };
+    let transfer = transaction(TransactionKind::TransferCoin {
+        coin: coin.reference(),
+        amount: Some(Shannons::new(5)),
+        recipient,
+    });
+    let pay = transaction(TransactionKind::PayCoins {
+        coins: refs(),
+        amounts: Bounded::new(vec![Shannons::new(5)]),
+        recipients: Bounded::new(vec![recipient]).unwrap(),
+    });
+    let give = transaction(TransactionKind::TransferObjects {
+        objects: refs(),
+        recipient,
+    });
+    let message = SignedTransaction::message(transfer.clone());
+    let signed = SignedTransaction {
+        transaction: transfer.clone(),
+        signature: UserSignature::sign(&message, &key(1)),
+    };
+    assert!(signed.clone().verify().is_ok());
+    let state = ObjectState {
+        version: coin.version,
+        digest: coin.digest(),
+        owner: coin.owner,
+    };
+    let effects = Effects {
+        transaction: transfer.digest(),
+        epoch: Epoch::new(3),
+        status: Status::Success,
+        fee: Fee {
+            base: Shannons::new(1),
+            write: Shannons::new(2),
+            value: Shannons::new(3),
+            bytes: Shannons::new(4),
+        },
+        version: coin.version,
+        changes: vec![Change {
+            id: coin.id,
+            before: Some(state),
+            after: None,
+        }],
+        dependencies: vec![coin.previous],
+        events: vec![
+            Event::Paid {
+                from: sender,
+                to: recipient,
+                amount: Shannons::new(5),
+            },
+            Event::Given {
+                object: coin.id,
+                from: sender,
+                to: recipient,
+            },
+        ],
+    };
+    let (have, need) = (Shannons::new(1), Shannons::new(2));
+    let failures = vec![
+        Failure::InsufficientGas { have, need },
+        Failure::NotLive(coin.reference()),
+        Failure::NotOwner(coin.id),
+        Failure::NotACoin(coin.id),
+        Failure::InsufficientBalance { have, need },
+        Failure::Overflow,
+        Failure::InvariantViolated,
+    ];
+    let entry = Entry {
+        transaction: transfer.digest(),
+        effects: effects.digest(),
+        signature: Entry::signature_digest(&signed.signature),
+    };
+    let contents = Contents(vec![entry; 3]);
+    let summary = Summary {
+        epoch: Epoch::new(3),
+        sequence: CheckpointSequence::new(1),
+        previous: Some(CheckpointDigest::new(digest)),
+        commit: CommitIndex::new(2),
+        timestamp: UnixMillis::new(1_700_000_000_000),
+        contents: contents.tree().root(),
+        transactions: 3,
+        fees: Shannons::new(10),
+        state: digest,
+    };
+    [
+        row("Contents", &contents),
+        row("Effects", &effects),
+        row("Failure", &failures),
+        row("Object::Coin", &coin),
+        row("Object::System", &system),
+        row("Proof", &contents.tree().prove(1).unwrap()),
+        row("SignedTransaction", &signed),
+        row("Status::Failure", &Status::Failure(Failure::Overflow)),
+        row("Summary", &summary),
+        row("Transaction::PayCoins", &pay),
+        row("Transaction::TransferObjects", &give),
+    ]
+    .concat()
+}
+
 #[test]
 fn every_encoding_is_the_golden_one() {
     let now = [
@@ -190,6 +320,7 @@ fn every_encoding_is_the_golden_one() {
         committee_and_certificate(),
         ids_and_numbers(),
         blocks_and_commits(),
+        ledger(),
     ]
     .concat();
     let mut settings = insta::Settings::clone_current();
