@@ -10,7 +10,7 @@
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
 //! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`],
-//! [`merkle`], [`checkpoint`].
+//! [`merkle`], [`checkpoint`], [`stake`].
 
 pub mod amount;
 pub mod block;
@@ -25,6 +25,7 @@ pub mod id;
 pub mod merkle;
 pub mod object;
 pub mod peer;
+pub mod stake;
 pub mod time;
 pub mod transaction;
 pub mod voting_power;
@@ -44,6 +45,7 @@ pub use id::{
 };
 pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use peer::PeerId;
+pub use stake::{Pool, StakeError, StakedSoma};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
 pub use voting_power::{VotingPower, voting_power};
