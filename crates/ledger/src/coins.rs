@@ -40,7 +40,7 @@ pub(crate) fn pay(
     let gas = overlay.gas();
     let ids = || coins.iter().map(|coin| coin.id);
     // A transaction with no coins does not get here.
-    let Some(purse) = ids().find(|id| *id == gas).or(ids().next()) else {
+    let Some(purse) = ids().find(|id| Some(*id) == gas).or(ids().next()) else {
         return Ok(Shannons::ZERO);
     };
     let mut balance = Shannons::ZERO;

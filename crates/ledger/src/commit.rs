@@ -1,7 +1,7 @@
 //! A commit's transactions, one after the other or several at a time.
 
-use crypto::Verified;
-use types::{ObjectId, Transaction, TransactionDigest};
+use crypto::{Digest, Verified};
+use types::{Content, Economy, Object, ObjectId, Shannons, Transaction, TransactionDigest};
 
 use crate::execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 use crate::schedule::waves;
@@ -36,11 +36,16 @@ pub struct Application<'a, O> {
 pub struct Applied {
     /// Of each transaction, in the commit's order.
     pub results: Vec<Result<Outcome, Reject>>,
-    /// What is written in the end, each object once.
+    /// What is written in the end, each object once, what all of them have added up to among it.
     pub writes: Writes,
     /// What all of them add up to.
     pub accrual: Accrual,
 }
+
+/// Why a commit cannot be executed: the state is none. A bug in what keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("object {} is missing, or not what it should be", Economy::ID)]
+pub struct NoEconomy;
 
 impl<'a, O: Objects> Application<'a, O> {
     /// Nothing is executed yet.
@@ -87,7 +92,10 @@ impl<'a, O: Objects> Application<'a, O> {
     }
 
     /// Executes all in the commit's order.
-    pub fn run_all(mut self) -> Applied {
+    ///
+    /// # Errors
+    /// [`NoEconomy`].
+    pub fn run_all(mut self) -> Result<Applied, NoEconomy> {
         for position in 0..self.transactions.len() {
             let result = self.run(position);
             self.absorb(position, result);
@@ -95,20 +103,46 @@ impl<'a, O: Objects> Application<'a, O> {
         self.finish()
     }
 
-    /// What came of it all.
+    /// What came of it all. What the transactions have added up to is written once, under `H(CommitEnd:: ‖ BCS of the epoch and
+    /// the commit's index)`.
+    ///
+    /// # Errors
+    /// [`NoEconomy`].
     ///
     /// # Panics
     /// If a transaction was not executed.
-    pub fn finish(self) -> Applied {
-        let results = self.results.into_iter();
+    pub fn finish(mut self) -> Result<Applied, NoEconomy> {
+        let results = std::mem::take(&mut self.results).into_iter();
         let results: Vec<_> = results
             .map(|result| result.expect("every transaction of a commit is executed"))
             .collect();
         let accruals = results.iter().flatten().map(|outcome| outcome.accrual);
-        Applied {
-            accrual: accruals.fold(Accrual::default(), Accrual::and),
+        let accrual = accruals.fold(Accrual::default(), Accrual::and);
+        if accrual.fees > Shannons::ZERO {
+            self.accrue(&accrual)?;
+        }
+        Ok(Applied {
+            accrual,
             writes: self.state.written,
             results,
-        }
+        })
+    }
+
+    fn accrue(&mut self, accrual: &Accrual) -> Result<(), NoEconomy> {
+        let before = self.state.get(&Economy::ID).ok_or(NoEconomy)?;
+        let Content::Economy(mut economy) = before.object().content else {
+            return Err(NoEconomy);
+        };
+        let fees = economy.fees.checked_add(accrual.fees);
+        economy.fees = fees.expect("fees are part of the supply");
+        let position = (self.context.system.epoch, self.context.commit);
+        let after = Object {
+            version: before.object().version.next().ok_or(NoEconomy)?,
+            previous: TransactionDigest::new(Digest::of_value("CommitEnd", &position)),
+            content: Content::Economy(economy),
+            ..before.object().clone()
+        };
+        self.state.written.insert(Economy::ID, Some(Live::new(after)));
+        Ok(())
     }
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Verified;
 use types::{
-    ChainId, Change, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, Shannons, Status, System,
-    Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
+    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, ProtocolParams,
+    Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
 };
 
 use crate::coins;
 use crate::gas::{self, Prices};
 use crate::overlay::Overlay;
+use crate::stake;
 use crate::state::{Live, Objects};
 
 /// What all transactions of a commit see.
@@ -18,6 +19,10 @@ use crate::state::{Live, Objects};
 pub struct Context {
     /// The system.
     pub system: System,
+    /// Which commit of the epoch it is.
+    pub commit: CommitIndex,
+    /// The numbers of its protocol version.
+    pub params: ProtocolParams,
     /// What things cost.
     pub prices: Prices,
 }
@@ -100,17 +105,18 @@ pub fn execute(
         return Err(Reject::Expired(expiry));
     }
     let named = named(transaction);
-    let inputs: BTreeMap<ObjectId, Live> = named
+    let ids = named
         .iter()
-        .filter_map(|named| Some((named.id, objects.get(&named.id)?)))
-        .collect();
+        .map(|named| named.id)
+        .chain(transaction.kind.shared());
+    let inputs: BTreeMap<ObjectId, Live> = ids.filter_map(|id| Some((id, objects.get(&id)?))).collect();
     let run = Run {
         context,
         transaction,
         digest,
         inputs: &inputs,
         gas: transaction.gas.first().ok_or(TransactionError::NoGas)?.id,
-        version: next_version(&inputs, &named),
+        version: next_version(&inputs, &named, transaction.kind.shared()),
         named: &named,
     };
     run.check_gas()?;
@@ -135,12 +141,17 @@ fn named(transaction: &Transaction) -> BTreeSet<ObjectRef> {
 }
 
 /// Above every version that the transaction uses.
-fn next_version(inputs: &BTreeMap<ObjectId, Live>, named: &BTreeSet<ObjectRef>) -> Version {
+fn next_version(
+    inputs: &BTreeMap<ObjectId, Live>,
+    named: &BTreeSet<ObjectRef>,
+    shared: Option<ObjectId>,
+) -> Version {
     let used = named.iter().filter_map(|named| {
         let found = inputs.get(&named.id)?.reference();
         (found == *named).then_some(found.version)
     });
-    let highest = used.max().unwrap_or_default();
+    let shared = shared.and_then(|id| Some(inputs.get(&id)?.reference().version));
+    let highest = used.chain(shared).max().unwrap_or_default();
     highest
         .next()
         .expect("2^64 writes of one object take longer than the chain lasts")
@@ -158,7 +169,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn overlay(&self) -> Overlay<'a> {
-        Overlay::new(self.digest, self.gas, self.inputs)
+        Overlay::new(self.digest, Some(self.gas), self.inputs)
     }
 
     fn check_gas(&self) -> Result<(), Reject> {
@@ -179,7 +190,7 @@ impl<'a> Run<'a> {
     fn attempt(&self) -> Result<(Overlay<'a>, Fee), Failure> {
         let (context, transaction) = (self.context, self.transaction);
         let mut overlay = self.overlay();
-        let (base, verdict) = gas::collect(&mut overlay, transaction, &context.prices);
+        let (base, verdict) = gas::collect(&mut overlay, self.gas, transaction, &context.prices);
         verdict?;
         for used in transaction.kind.owned() {
             if used.id != self.gas {
@@ -189,7 +200,7 @@ impl<'a> Run<'a> {
         let moved = self.apply(&mut overlay)?;
         self.touch(&mut overlay);
         let bytes = types::encode(transaction).len() as u64;
-        let fee = gas::settle(&mut overlay, base, moved, bytes, &context.prices)?;
+        let fee = gas::settle(&mut overlay, self.gas, base, moved, bytes, &context.prices)?;
         overlay.check_supply(&fee)?;
         Ok((overlay, fee))
     }
@@ -197,7 +208,7 @@ impl<'a> Run<'a> {
     /// Pays for being executed, and nothing else.
     fn pay_only(&self) -> (Overlay<'a>, Fee) {
         let mut overlay = self.overlay();
-        let (base, _) = gas::collect(&mut overlay, self.transaction, &self.context.prices);
+        let (base, _) = gas::collect(&mut overlay, self.gas, self.transaction, &self.context.prices);
         self.touch(&mut overlay);
         let fee = Fee {
             base,
@@ -223,6 +234,16 @@ impl<'a> Run<'a> {
             TransactionKind::TransferObjects { objects, recipient } => {
                 coins::give(overlay, from, objects, *recipient)
             }
+            TransactionKind::AddStake {
+                validator,
+                coin,
+                amount,
+            } => stake::add(overlay, self.context, from, *validator, coin, *amount),
+            TransactionKind::WithdrawStake {
+                validator,
+                stake,
+                principal,
+            } => stake::withdraw(overlay, self.context, from, *validator, stake, *principal),
         }
     }
 
@@ -237,29 +258,14 @@ impl<'a> Run<'a> {
     }
 
     fn outcome(&self, (overlay, fee, status): (Overlay<'_>, Fee, Status)) -> Outcome {
-        let mut writes = Writes::new();
-        let mut changes = Vec::new();
-        for (id, draft) in overlay.changes() {
-            let after = draft
-                .clone()
-                .map(|draft| Live::new(overlay.seal(*id, draft, self.version)));
-            let before = overlay.before(id);
-            // What was created and deleted again has never been.
-            if before.is_none() && after.is_none() {
-                continue;
-            }
-            changes.push(Change {
-                id: *id,
-                before: before.map(Live::state),
-                after: after.as_ref().map(Live::state),
-            });
-            writes.insert(*id, after);
-        }
-        let used = self.named.iter().filter_map(|named| {
-            let found = self.inputs.get(&named.id)?;
-            (found.reference() == *named).then_some(found.object().previous)
-        });
-        let dependencies: BTreeSet<TransactionDigest> = used.collect();
+        let (writes, changes) = written(&overlay, self.version);
+        let is_named = |live: &Live| self.named.contains(&live.reference());
+        let is_shared = |live: &Live| Some(live.object().id) == self.transaction.kind.shared();
+        let used = self
+            .inputs
+            .values()
+            .filter(|live| is_named(live) || is_shared(live));
+        let dependencies: BTreeSet<TransactionDigest> = used.map(|live| live.object().previous).collect();
         let fees = fee.total();
         let effects = Effects {
             transaction: self.digest,
@@ -277,4 +283,26 @@ impl<'a> Run<'a> {
             accrual: Accrual { fees },
         }
     }
+}
+
+/// What an overlay comes to, with this version.
+pub(crate) fn written(overlay: &Overlay<'_>, version: Version) -> (Writes, Vec<Change>) {
+    let (mut writes, mut changes) = (Writes::new(), Vec::new());
+    for (id, draft) in overlay.changes() {
+        let after = draft
+            .clone()
+            .map(|draft| Live::new(overlay.seal(*id, draft, version)));
+        let before = overlay.before(id);
+        // What was created and deleted again has never been.
+        if before.is_none() && after.is_none() {
+            continue;
+        }
+        changes.push(Change {
+            id: *id,
+            before: before.map(Live::state),
+            after: after.as_ref().map(Live::state),
+        });
+        writes.insert(*id, after);
+    }
+    (writes, changes)
 }

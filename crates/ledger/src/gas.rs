@@ -3,7 +3,7 @@
 //! A transaction pays from its first gas coin, into which all others are merged. What it costs to be executed at all is taken
 //! before anything else and is never given back; the rest, by what the transaction has done, only from one that succeeds.
 
-use types::{Failure, Fee, ObjectId, Rounding, Shannons, Transaction};
+use types::{Failure, Fee, ObjectId, Owner, ProtocolParams, Rounding, Shannons, Transaction};
 
 use crate::overlay::Overlay;
 
@@ -23,6 +23,17 @@ pub struct Prices {
 }
 
 impl Prices {
+    /// The prices under these numbers, with this epoch's fee for value.
+    pub const fn new(params: &ProtocolParams, value_bps: u16) -> Self {
+        Self {
+            base: params.base_fee,
+            object: params.write_object_fee,
+            byte: params.byte_fee,
+            free_bytes: params.free_object_bytes,
+            value_bps,
+        }
+    }
+
     fn of_value(&self, value: Shannons) -> Result<Shannons, Failure> {
         let fee = value.mul_div(self.value_bps.into(), 10_000, Rounding::Up);
         fee.map_err(|_| Failure::Overflow)
@@ -46,10 +57,10 @@ impl Prices {
 /// gas coin comes back as the failure of the transaction, which pays from the others.
 pub(crate) fn collect(
     overlay: &mut Overlay<'_>,
+    gas: ObjectId,
     transaction: &Transaction,
     prices: &Prices,
 ) -> (Shannons, Result<(), Failure>) {
-    let gas = overlay.gas();
     let mut verdict = Ok(());
     let mut balance = overlay.balance(&gas).unwrap_or_default();
     for coin in transaction.gas.iter().skip(1) {
@@ -79,9 +90,10 @@ pub(crate) fn collect(
 }
 
 /// Takes from the first gas coin what the changes cost and what has to be deposited for them, and gives back to it the deposits
-/// of what is deleted.
+/// of what is deleted. Nothing is deposited for what is shared: whoever writes it next is not who made it long.
 pub(crate) fn settle(
     overlay: &mut Overlay<'_>,
+    gas: ObjectId,
     base: Shannons,
     moved: Shannons,
     transaction_bytes: u64,
@@ -100,6 +112,10 @@ pub(crate) fn settle(
             continue;
         };
         written += 1;
+        if draft.owner == Owner::Shared {
+            owed = sum(owed, held)?;
+            continue;
+        }
         let deposit = prices.deposit(overlay.encoded_bytes(id, &draft))?;
         // The other half of what is stored in addition is paid for good.
         bytes = sum(bytes, deposit.checked_sub(held).unwrap_or_default())?;
@@ -119,7 +135,6 @@ pub(crate) fn settle(
     let cost = [fee.write, fee.value, fee.bytes, owed]
         .into_iter()
         .try_fold(Shannons::ZERO, sum)?;
-    let gas = overlay.gas();
     let have = overlay.balance(&gas)?;
     let Ok(rest) = sum(have, returned)?.checked_sub(cost) else {
         return Err(Failure::InsufficientGas { have, need: cost });

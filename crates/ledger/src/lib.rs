@@ -9,19 +9,24 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, [`mod@execute`],
-//! [`schedule`], [`commit`], [`checkpoint`].
+//! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, `stake`, [`mod@execute`],
+//! [`schedule`], [`commit`], [`checkpoint`],
+//! [`fees`], [`epoch`].
 
 pub mod checkpoint;
 mod coins;
 pub mod commit;
+pub mod epoch;
 pub mod execute;
+pub mod fees;
 pub mod gas;
 mod overlay;
 pub mod schedule;
+mod stake;
 pub mod state;
 
-pub use commit::{Application, Applied};
+pub use commit::{Application, Applied, NoEconomy};
+pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use gas::Prices;
 pub use state::{Live, Memory, Objects};

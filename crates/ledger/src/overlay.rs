@@ -23,8 +23,8 @@ pub struct Draft {
 /// The changes of one transaction over what it may read.
 pub struct Overlay<'a> {
     transaction: TransactionDigest,
-    /// The coin that pays. It is there until it has paid.
-    gas: ObjectId,
+    /// The coin that pays, if one does. It is there until it has paid.
+    gas: Option<ObjectId>,
     inputs: &'a BTreeMap<ObjectId, Live>,
     /// What is written or, without a draft, deleted. It hides the input: what is deleted is not there any more.
     changes: BTreeMap<ObjectId, Option<Draft>>,
@@ -36,7 +36,7 @@ impl<'a> Overlay<'a> {
     /// No changes.
     pub const fn new(
         transaction: TransactionDigest,
-        gas: ObjectId,
+        gas: Option<ObjectId>,
         inputs: &'a BTreeMap<ObjectId, Live>,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// The coin that pays.
-    pub const fn gas(&self) -> ObjectId {
+    pub const fn gas(&self) -> Option<ObjectId> {
         self.gas
     }
 
@@ -133,7 +133,7 @@ impl<'a> Overlay<'a> {
     /// [`Failure::NotACoin`].
     pub fn set_balance(&mut self, id: ObjectId, balance: Shannons) -> Result<(), Failure> {
         self.balance(&id)?;
-        if balance == Shannons::ZERO && id != self.gas {
+        if balance == Shannons::ZERO && Some(id) != self.gas {
             self.delete(&id);
         } else if let Some(mut draft) = self.get(&id) {
             draft.content = Content::Coin(balance);
@@ -159,8 +159,7 @@ impl<'a> Overlay<'a> {
 
     /// Deletes the coin that has paid, if nothing is left of it.
     pub fn close_gas(&mut self) {
-        if self.balance(&self.gas) == Ok(Shannons::ZERO) {
-            let gas = self.gas;
+        if let Some(gas) = self.gas.filter(|gas| self.balance(gas) == Ok(Shannons::ZERO)) {
             self.delete(&gas);
         }
     }

@@ -19,7 +19,8 @@ pub fn waves<'a>(
         let named = transaction.gas.iter().chain(transaction.kind.owned());
         let created = (0u64..).take(transaction.kind.creates());
         let created = created.map(|number| ObjectId::created(digest, number));
-        let touched: Vec<ObjectId> = named.map(|named| named.id).chain(created).collect();
+        let named = named.map(|named| named.id).chain(transaction.kind.shared());
+        let touched: Vec<ObjectId> = named.chain(created).collect();
         let wave = touched
             .iter()
             .filter_map(|id| free.get(id))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
+    VotingPower,
 };
 
 /// Whether a transaction did what it was asked for. BCS: variants 0 and 1.
@@ -44,6 +45,31 @@ pub enum Failure {
         /// What would be needed.
         need: Shannons,
     },
+    /// An object is not there, or no validator.
+    #[error("object {0} is no validator")]
+    NotAValidator(ObjectId),
+    /// An object is no receipt for stake with this validator.
+    #[error("object {0} is no stake with this validator")]
+    NotItsStake(ObjectId),
+    /// Less than the least that is staked, withdrawn or left staked.
+    #[error("{found} is less than {least}")]
+    StakeTooLittle {
+        /// How much.
+        found: Shannons,
+        /// What would do.
+        least: Shannons,
+    },
+    /// More than the receipt is for.
+    #[error("{asked} of a receipt for {held}")]
+    StakeTooMuch {
+        /// How much is asked for.
+        asked: Shannons,
+        /// What the receipt is for.
+        held: Shannons,
+    },
+    /// The pool takes no deposits: its owner has left, or it has lost nearly everything.
+    #[error("the pool of {0} takes no deposits")]
+    PoolClosed(ObjectId),
     /// A sum is larger than any amount.
     #[error("a sum exceeds 2^64 - 1 shannons")]
     Overflow,
@@ -94,6 +120,53 @@ pub enum Event {
         /// Whose it is.
         to: Address,
     },
+    /// Money was staked.
+    Staked {
+        /// With whom.
+        pool: ObjectId,
+        /// By whom.
+        owner: Address,
+        /// How much.
+        amount: Shannons,
+    },
+    /// Stake was withdrawn. What comes back is paid when it has rested, unless it never was staked.
+    Withdrawn {
+        /// From whom.
+        pool: ObjectId,
+        /// By whom.
+        owner: Address,
+        /// How much of what was deposited.
+        principal: Shannons,
+        /// What was paid at once.
+        paid: Shannons,
+    },
+    /// An epoch's reward came into a pool.
+    Rewarded {
+        /// Whose.
+        pool: ObjectId,
+        /// What its stakers share.
+        amount: Shannons,
+        /// What its owner has for itself, as stake.
+        commission: Shannons,
+    },
+    /// Withdrawn stake has rested, and is paid.
+    Unbonded {
+        /// From whom.
+        pool: ObjectId,
+        /// To whom.
+        owner: Address,
+        /// How much.
+        amount: Shannons,
+    },
+    /// A validator came into the committee with this epoch, or has left it.
+    Member {
+        /// Who.
+        validator: ObjectId,
+        /// Its power; none of one that has left.
+        power: VotingPower,
+    },
+    /// An epoch could not be closed but for its end: nothing was handed out, and nobody came or went.
+    SafeMode,
 }
 
 /// One side of a change. BCS: the fields in order.

@@ -10,7 +10,7 @@
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
 //! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`],
-//! [`merkle`], [`checkpoint`], [`stake`].
+//! [`merkle`], [`checkpoint`], [`stake`], [`validator`], [`params`].
 
 pub mod amount;
 pub mod block;
@@ -24,10 +24,12 @@ pub mod effects;
 pub mod id;
 pub mod merkle;
 pub mod object;
+pub mod params;
 pub mod peer;
 pub mod stake;
 pub mod time;
 pub mod transaction;
+pub mod validator;
 pub mod voting_power;
 
 pub use amount::{AmountError, Rounding, SOMA, Shannons};
@@ -44,8 +46,10 @@ pub use id::{
     TransactionDigest,
 };
 pub use object::{Content, Object, ObjectRef, Owner, System};
+pub use params::{ParamsError, ProtocolParams};
 pub use peer::PeerId;
 pub use stake::{Pool, StakeError, StakedSoma};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
+pub use validator::{Economy, Validator, Validators};
 pub use voting_power::{VotingPower, voting_power};

@@ -8,7 +8,8 @@ use crypto::{Address, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChainId, Epoch, ObjectDigest, ObjectId, ProtocolVersion, Shannons, TransactionDigest, UnixMillis, Version,
+    ChainId, Economy, Epoch, ObjectDigest, ObjectId, ProtocolVersion, Shannons, StakedSoma,
+    TransactionDigest, UnixMillis, Validator, Validators, Version,
 };
 
 /// Who may use an object. BCS: variants 0 and 1.
@@ -45,14 +46,24 @@ pub enum Content {
     System(System),
     /// Money. A coin that is left with nothing is deleted, so none holds nothing.
     Coin(Shannons),
+    /// A receipt for stake.
+    StakedSoma(StakedSoma),
+    /// The set of validators.
+    Validators(Validators),
+    /// What there is once.
+    Economy(Economy),
+    /// A validator.
+    Validator(Box<Validator>),
 }
 
 impl Content {
     /// The money in it.
-    pub const fn money(&self) -> Shannons {
+    pub fn money(&self) -> Shannons {
         match self {
-            Self::System(_) => Shannons::ZERO,
+            Self::System(_) | Self::StakedSoma(_) | Self::Validators(_) => Shannons::ZERO,
             Self::Coin(balance) => *balance,
+            Self::Economy(economy) => economy.money(),
+            Self::Validator(validator) => validator.pool.money(),
         }
     }
 }
@@ -90,7 +101,7 @@ impl Object {
     }
 
     /// The money in it, its deposit left out.
-    pub const fn money(&self) -> Shannons {
+    pub fn money(&self) -> Shannons {
         self.content.money()
     }
 }

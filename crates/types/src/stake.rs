@@ -45,8 +45,8 @@ pub struct Pool {
     /// What the shares divide.
     balance: Shannons,
     shares: u128,
-    /// Deposits of the epoch that goes on.
-    pending: Shannons,
+    /// Deposits that are not shares yet, by their epoch: this one, and those that ended in safe mode.
+    pending: BTreeMap<Epoch, Shannons>,
     /// Principal of cohorts without shares.
     idle: Shannons,
     /// By the epoch of the deposit.
@@ -141,9 +141,12 @@ impl Pool {
     /// # Panics
     /// On more than there can be.
     pub fn money(&self) -> Shannons {
-        let resting = self.unbonding.values().flat_map(BTreeMap::values).copied();
-        let all = [self.balance, self.pending, self.idle].into_iter().chain(resting);
-        Shannons::checked_sum(all).expect("the money in a pool is part of the supply")
+        let resting = self.unbonding.values().flat_map(BTreeMap::values);
+        let all = [&self.balance, &self.idle]
+            .into_iter()
+            .chain(self.pending.values())
+            .chain(resting);
+        Shannons::checked_sum(all.copied()).expect("the money in a pool is part of the supply")
     }
 
     /// Whether it has nothing and owes nothing.
@@ -168,8 +171,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`StakeError::UnknownReceipt`].
-    pub fn value(&self, receipt: &StakedSoma, now: Epoch) -> Result<Shannons, StakeError> {
-        if receipt.deposited == now {
+    pub fn value(&self, receipt: &StakedSoma) -> Result<Shannons, StakeError> {
+        if self.pending.contains_key(&receipt.deposited) {
             return Ok(receipt.principal);
         }
         let cohort = self.cohort(receipt, receipt.principal)?;
@@ -179,18 +182,19 @@ impl Pool {
         })
     }
 
-    /// Takes a deposit, for which the depositor has a receipt of this epoch.
+    /// Takes a deposit, for which the depositor has a receipt of this epoch, `now`.
     ///
     /// # Errors
     /// [`StakeError::Closed`], [`StakeError::TooLittle`].
-    pub fn deposit(&mut self, amount: Shannons, least: Shannons) -> Result<(), StakeError> {
+    pub fn deposit(&mut self, amount: Shannons, now: Epoch, least: Shannons) -> Result<(), StakeError> {
         if !self.is_open() {
             return Err(StakeError::Closed);
         }
         if amount < least {
             return Err(StakeError::TooLittle { found: amount, least });
         }
-        self.pending = self.pending.checked_add(amount)?;
+        let pending = self.pending.get(&now).copied().unwrap_or_default();
+        self.pending.insert(now, pending.checked_add(amount)?);
         Ok(())
     }
 
@@ -210,7 +214,6 @@ impl Pool {
         receipt: &StakedSoma,
         principal: Shannons,
         owner: Address,
-        now: Epoch,
         least: Shannons,
     ) -> Result<(Withdrawal, Option<StakedSoma>), StakeError> {
         let rest = receipt
@@ -226,9 +229,12 @@ impl Pool {
                 return Err(StakeError::TooLittle { found, least });
             }
         }
-        let withdrawal = if receipt.deposited == now {
+        let withdrawal = if let Some(pending) = self.pending.get_mut(&receipt.deposited) {
             let unknown = StakeError::UnknownReceipt(*receipt);
-            self.pending = self.pending.checked_sub(principal).map_err(|_| unknown)?;
+            *pending = pending.checked_sub(principal).map_err(|_| unknown)?;
+            if *pending == Shannons::ZERO {
+                self.pending.remove(&receipt.deposited);
+            }
             Withdrawal::Now(principal)
         } else {
             let mut cohort = self.cohort(receipt, principal)?;
@@ -314,7 +320,9 @@ impl Pool {
             }
         }
         self.release(Epoch::new(next.get().saturating_add(unbonding)));
-        self.convert(epoch);
+        for (epoch, principal) in std::mem::take(&mut self.pending) {
+            self.convert(epoch, principal);
+        }
         let mut dust = Shannons::ZERO;
         if self.shares == 0 {
             dust = std::mem::take(&mut self.balance);
@@ -346,11 +354,7 @@ impl Pool {
     }
 
     /// Turns the deposits of an epoch into shares, or lays them aside where the pool takes none any more.
-    fn convert(&mut self, epoch: Epoch) {
-        let principal = std::mem::take(&mut self.pending);
-        if principal == Shannons::ZERO {
-            return;
-        }
+    fn convert(&mut self, epoch: Epoch, principal: Shannons) {
         let (all, amount) = (self.shares + VIRTUAL_SHARES, u128::from(principal.get()));
         // Both products stay far below 2^128: an open pool has no more shares than a million million of a shannon.
         let per = u128::from(self.balance.get()) + 1;

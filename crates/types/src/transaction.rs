@@ -41,15 +41,42 @@ pub enum TransactionKind {
         /// To whom.
         recipient: Address,
     },
+    /// Stakes with a validator.
+    AddStake {
+        /// With whom.
+        validator: ObjectId,
+        /// The sender's. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Withdraws stake, or a part of it.
+    WithdrawStake {
+        /// With whom it is.
+        validator: ObjectId,
+        /// The receipt.
+        stake: ObjectRef,
+        /// How much of its principal; all of it if it is not said.
+        principal: Option<Shannons>,
+    },
 }
 
 impl TransactionKind {
     /// The owned objects that it uses, as often as it names them.
     pub fn owned(&self) -> &[ObjectRef] {
         match self {
-            Self::TransferCoin { coin, .. } => std::slice::from_ref(coin),
+            Self::TransferCoin { coin, .. } | Self::AddStake { coin, .. } => std::slice::from_ref(coin),
             Self::PayCoins { coins, .. } => coins,
             Self::TransferObjects { objects, .. } => objects,
+            Self::WithdrawStake { stake, .. } => std::slice::from_ref(stake),
+        }
+    }
+
+    /// The shared object that it writes, if it writes one.
+    pub const fn shared(&self) -> Option<ObjectId> {
+        match self {
+            Self::AddStake { validator, .. } | Self::WithdrawStake { validator, .. } => Some(*validator),
+            Self::TransferCoin { .. } | Self::PayCoins { .. } | Self::TransferObjects { .. } => None,
         }
     }
 
@@ -59,6 +86,7 @@ impl TransactionKind {
             Self::TransferCoin { amount, .. } => usize::from(amount.is_some()),
             Self::PayCoins { amounts, .. } => amounts.as_ref().map_or(0, |amounts| amounts.len()),
             Self::TransferObjects { .. } => 0,
+            Self::AddStake { .. } | Self::WithdrawStake { .. } => 1,
         }
     }
 }
@@ -127,8 +155,15 @@ impl Transaction {
                 return Err(TransactionError::Repeated(used.id));
             }
         }
+        if let Some(shared) = self.kind.shared().filter(|shared| named.contains_key(shared)) {
+            return Err(TransactionError::Repeated(shared));
+        }
         match &self.kind {
-            TransactionKind::TransferCoin { amount, .. } => amounts(amount.as_slice()),
+            TransactionKind::TransferCoin { amount, .. }
+            | TransactionKind::AddStake { amount, .. }
+            | TransactionKind::WithdrawStake {
+                principal: amount, ..
+            } => amounts(amount.as_slice()),
             TransactionKind::PayCoins {
                 coins,
                 amounts: paid,

@@ -15,9 +15,10 @@ use types::checkpoint::{Contents, Entry, Summary};
 use types::{
     Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId, Change,
     CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee, Content,
-    Effects, EffectsDigest, Epoch, Equivocation, Event, Failure, Fee, Object, ObjectDigest, ObjectId,
-    ObjectState, Owner, ProtocolVersion, Round, Shannons, SignedHeader, SignedTransaction, Status, System,
-    Transaction, TransactionDigest, TransactionKind, UnixMillis, Version, VotingPower, decode, encode,
+    Economy, Effects, EffectsDigest, Epoch, Equivocation, Event, Failure, Fee, Object, ObjectDigest,
+    ObjectId, ObjectState, Owner, Pool, ProtocolParams, ProtocolVersion, Round, SOMA, Shannons, SignedHeader,
+    SignedTransaction, StakedSoma, Status, System, Transaction, TransactionDigest, TransactionKind,
+    UnixMillis, Validator, Validators, Version, VotingPower, decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -229,6 +230,56 @@ fn ledger() -> String {
         objects: refs(),
         recipient,
     });
+    let stake = transaction(TransactionKind::AddStake {
+        validator: ObjectId::from_low(20),
+        coin: coin.reference(),
+        amount: None,
+    });
+    let withdraw = transaction(TransactionKind::WithdrawStake {
+        validator: ObjectId::from_low(20),
+        stake: coin.reference(),
+        principal: Some(Shannons::new(5)),
+    });
+    // Stake of one epoch rests, that of the next is staked, and that of the third is not yet.
+    let staked = |epoch| StakedSoma {
+        pool: ObjectId::from_low(20),
+        deposited: Epoch::new(epoch),
+        principal: SOMA,
+    };
+    let mut pool = Pool::default();
+    pool.deposit(SOMA, Epoch::new(1), SOMA).unwrap();
+    pool.close_epoch(Epoch::new(1), 3);
+    pool.withdraw(&staked(1), SOMA, sender, SOMA).unwrap();
+    pool.deposit(SOMA, Epoch::new(2), SOMA).unwrap();
+    pool.close_epoch(Epoch::new(2), 3);
+    pool.deposit(SOMA, Epoch::new(3), SOMA).unwrap();
+    let other = |id, content| Object {
+        id,
+        owner: Owner::Shared,
+        content,
+        ..coin.clone()
+    };
+    let validator = Validator {
+        address: sender,
+        network_key: key(11).public(),
+        consensus_key: key(21).public(),
+        bls_key: BlsSecretKey::from_seed(&[1; 32]).public(),
+        commission_bps: 200,
+        pool,
+    };
+    let validators = Validators {
+        members: [(ObjectId::from_low(20), VotingPower::TOTAL)].into(),
+        pending: [ObjectId::from_low(21)].into(),
+        leaving: [ObjectId::from_low(20)].into(),
+        retired: [ObjectId::from_low(22)].into(),
+    };
+    let economy = Economy {
+        emission: Shannons::new(1),
+        fees: Shannons::new(2),
+        value_fee_bps: 10,
+        is_safe_mode: true,
+    };
+    let receipt = Content::StakedSoma(staked(3));
     let message = SignedTransaction::message(transfer.clone());
     let signed = SignedTransaction {
         transaction: transfer.clone(),
@@ -268,6 +319,32 @@ fn ledger() -> String {
                 from: sender,
                 to: recipient,
             },
+            Event::Staked {
+                pool: coin.id,
+                owner: sender,
+                amount: Shannons::new(5),
+            },
+            Event::Withdrawn {
+                pool: coin.id,
+                owner: sender,
+                principal: Shannons::new(5),
+                paid: Shannons::ZERO,
+            },
+            Event::Rewarded {
+                pool: coin.id,
+                amount: Shannons::new(5),
+                commission: Shannons::new(1),
+            },
+            Event::Unbonded {
+                pool: coin.id,
+                owner: sender,
+                amount: Shannons::new(5),
+            },
+            Event::Member {
+                validator: coin.id,
+                power: VotingPower::TOTAL,
+            },
+            Event::SafeMode,
         ],
     };
     let (have, need) = (Shannons::new(1), Shannons::new(2));
@@ -277,6 +354,17 @@ fn ledger() -> String {
         Failure::NotOwner(coin.id),
         Failure::NotACoin(coin.id),
         Failure::InsufficientBalance { have, need },
+        Failure::NotAValidator(coin.id),
+        Failure::NotItsStake(coin.id),
+        Failure::StakeTooLittle {
+            found: have,
+            least: need,
+        },
+        Failure::StakeTooMuch {
+            asked: need,
+            held: have,
+        },
+        Failure::PoolClosed(coin.id),
         Failure::Overflow,
         Failure::InvariantViolated,
     ];
@@ -302,13 +390,26 @@ fn ledger() -> String {
         row("Effects", &effects),
         row("Failure", &failures),
         row("Object::Coin", &coin),
+        row("Object::Economy", &other(Economy::ID, Content::Economy(economy))),
+        row("Object::StakedSoma", &other(coin.id, receipt)),
         row("Object::System", &system),
+        row(
+            "Object::Validator",
+            &other(coin.id, Content::Validator(Box::new(validator))),
+        ),
+        row(
+            "Object::Validators",
+            &other(Validators::ID, Content::Validators(validators)),
+        ),
+        row("ProtocolParams", &ProtocolParams::V1),
         row("Proof", &contents.tree().prove(1).unwrap()),
         row("SignedTransaction", &signed),
         row("Status::Failure", &Status::Failure(Failure::Overflow)),
         row("Summary", &summary),
+        row("Transaction::AddStake", &stake),
         row("Transaction::PayCoins", &pay),
         row("Transaction::TransferObjects", &give),
+        row("Transaction::WithdrawStake", &withdraw),
     ]
     .concat()
 }

@@ -25,7 +25,7 @@ fn receipt(deposited: u64, principal: Shannons) -> StakedSoma {
 fn pool(deposits: &[u64]) -> Pool {
     let mut pool = Pool::default();
     for deposit in deposits {
-        pool.deposit(soma(*deposit), SOMA).unwrap();
+        pool.deposit(soma(*deposit), Epoch::ZERO, SOMA).unwrap();
     }
     assert_eq!(pool.close_epoch(Epoch::ZERO, REST), Released::default());
     pool
@@ -40,13 +40,10 @@ fn paid(released: &Released) -> Vec<(u8, u64)> {
 #[test]
 fn rewards_are_divided_by_what_was_staked_before_them() {
     let mut pool = pool(&[100, 300]);
-    pool.deposit(soma(400), SOMA).unwrap();
+    pool.deposit(soma(400), Epoch::new(1), SOMA).unwrap();
     assert_eq!(pool.reward(soma(40)), Shannons::ZERO);
     assert_eq!(pool.close_epoch(Epoch::new(1), REST), Released::default());
-    let value = |deposited, principal| {
-        pool.value(&receipt(deposited, soma(principal)), Epoch::new(2))
-            .unwrap()
-    };
+    let value = |deposited, principal| pool.value(&receipt(deposited, soma(principal))).unwrap();
     // Virtual shares have a millionth of a shannon's worth.
     assert_eq!(value(0, 100).get().abs_diff(soma(110).get()), 1);
     assert_eq!(value(0, 300).get().abs_diff(soma(330).get()), 1);
@@ -59,7 +56,7 @@ fn what_is_withdrawn_earns_until_the_boundary_and_is_paid_three_epochs_after_it(
     // W-H15: stake was paid at once, before what it stood for had come out.
     let mut pool = pool(&[100, 100]);
     let (how, rest) = pool
-        .withdraw(&receipt(0, soma(100)), soma(60), owner(1), Epoch::new(1), SOMA)
+        .withdraw(&receipt(0, soma(100)), soma(60), owner(1), SOMA)
         .unwrap();
     assert_eq!((how, rest), (Withdrawal::Unbonding, Some(receipt(0, soma(40)))));
     pool.reward(soma(20));
@@ -76,21 +73,15 @@ fn what_is_withdrawn_earns_until_the_boundary_and_is_paid_three_epochs_after_it(
 fn a_slash_takes_from_what_is_staked_and_what_rests_and_from_nothing_else() {
     // W-C8: a slashed pool paid every staker in full.
     let mut pool = pool(&[100, 100]);
-    let withdraw = |pool: &mut Pool, who, now| {
-        pool.withdraw(
-            &receipt(0, soma(100)),
-            soma(100),
-            owner(who),
-            Epoch::new(now),
-            SOMA,
-        )
-        .unwrap()
+    let withdraw = |pool: &mut Pool, who| {
+        pool.withdraw(&receipt(0, soma(100)), soma(100), owner(who), SOMA)
+            .unwrap()
     };
-    withdraw(&mut pool, 1, 1);
+    withdraw(&mut pool, 1);
     pool.close_epoch(Epoch::new(1), REST);
-    pool.deposit(soma(50), SOMA).unwrap();
+    pool.deposit(soma(50), Epoch::new(2), SOMA).unwrap();
     assert_eq!(pool.slash(5_000), soma(100));
-    withdraw(&mut pool, 2, 2);
+    withdraw(&mut pool, 2);
     pool.close_epoch(Epoch::new(2), REST);
     pool.close_epoch(Epoch::new(3), REST);
     let first = paid(&pool.close_epoch(Epoch::new(4), REST));
@@ -99,7 +90,7 @@ fn a_slash_takes_from_what_is_staked_and_what_rests_and_from_nothing_else() {
         assert_eq!((released.len(), released[0].0), (1, who));
         assert!(released[0].1.abs_diff(soma(50).get()) <= 2, "{released:?}");
     }
-    let value = pool.value(&receipt(2, soma(50)), Epoch::new(6)).unwrap();
+    let value = pool.value(&receipt(2, soma(50))).unwrap();
     assert!(soma(50).get() - value.get() <= 1, "{value}");
 }
 
@@ -107,14 +98,13 @@ fn a_slash_takes_from_what_is_staked_and_what_rests_and_from_nothing_else() {
 fn a_deposit_of_this_epoch_comes_back_as_it_was() {
     // W-C10: a withdrawal before the first boundary was taken from what was not there.
     let mut pool = pool(&[100]);
-    pool.deposit(soma(50), SOMA).unwrap();
+    pool.deposit(soma(50), Epoch::new(1), SOMA).unwrap();
     pool.slash(10_000);
-    let now = Epoch::new(1);
     let (how, rest) = pool
-        .withdraw(&receipt(1, soma(50)), soma(50), owner(1), now, SOMA)
+        .withdraw(&receipt(1, soma(50)), soma(50), owner(1), SOMA)
         .unwrap();
     assert_eq!((how, rest), (Withdrawal::Now(soma(50)), None));
-    let again = pool.withdraw(&receipt(1, soma(50)), soma(50), owner(1), now, SOMA);
+    let again = pool.withdraw(&receipt(1, soma(50)), soma(50), owner(1), SOMA);
     assert_eq!(again, Err(StakeError::UnknownReceipt(receipt(1, soma(50)))));
 }
 
@@ -122,11 +112,14 @@ fn a_deposit_of_this_epoch_comes_back_as_it_was() {
 fn a_retired_pool_loses_nobodys_stake() {
     // W-C9: what was under way when a pool was closed was never taken in.
     let mut pool = pool(&[100]);
-    pool.deposit(soma(30), SOMA).unwrap();
-    pool.withdraw(&receipt(0, soma(100)), soma(40), owner(1), Epoch::new(1), SOMA)
+    pool.deposit(soma(30), Epoch::new(1), SOMA).unwrap();
+    pool.withdraw(&receipt(0, soma(100)), soma(40), owner(1), SOMA)
         .unwrap();
     pool.retire();
-    assert_eq!(pool.deposit(soma(1), SOMA), Err(StakeError::Closed));
+    assert_eq!(
+        pool.deposit(soma(1), Epoch::new(1), SOMA),
+        Err(StakeError::Closed)
+    );
     assert_eq!(pool.reward(soma(1)), soma(1));
     for epoch in 1..4 {
         assert_eq!(paid(&pool.close_epoch(Epoch::new(epoch), REST)), []);
@@ -135,12 +128,11 @@ fn a_retired_pool_loses_nobodys_stake() {
         paid(&pool.close_epoch(Epoch::new(4), REST)),
         [(1, soma(40).get())]
     );
-    let now = Epoch::new(5);
     let (how, _) = pool
-        .withdraw(&receipt(1, soma(30)), soma(30), owner(2), now, SOMA)
+        .withdraw(&receipt(1, soma(30)), soma(30), owner(2), SOMA)
         .unwrap();
     assert_eq!(how, Withdrawal::Now(soma(30)));
-    pool.withdraw(&receipt(0, soma(60)), soma(60), owner(1), now, SOMA)
+    pool.withdraw(&receipt(0, soma(60)), soma(60), owner(1), SOMA)
         .unwrap();
     for epoch in 5..8 {
         pool.close_epoch(Epoch::new(epoch), REST);
@@ -155,14 +147,17 @@ fn a_retired_pool_loses_nobodys_stake() {
 #[test]
 fn a_pool_that_has_lost_nearly_everything_takes_no_deposits() {
     let mut pool = pool(&[100]);
-    pool.deposit(soma(5), SOMA).unwrap();
+    pool.deposit(soma(5), Epoch::new(1), SOMA).unwrap();
     for _ in 0..7 {
         pool.slash(9_000);
     }
-    assert_eq!(pool.deposit(soma(5), SOMA), Err(StakeError::Closed));
+    assert_eq!(
+        pool.deposit(soma(5), Epoch::new(1), SOMA),
+        Err(StakeError::Closed)
+    );
     pool.close_epoch(Epoch::new(1), REST);
     let (how, _) = pool
-        .withdraw(&receipt(1, soma(5)), soma(5), owner(2), Epoch::new(2), SOMA)
+        .withdraw(&receipt(1, soma(5)), soma(5), owner(2), SOMA)
         .unwrap();
     assert_eq!(
         how,
@@ -176,10 +171,7 @@ fn too_little_and_too_much_are_refused_and_change_nothing() {
     let mut pool = pool(&[10]);
     let before = pool.clone();
     let held = receipt(0, soma(10));
-    let mut withdraw = |amount: Shannons| {
-        pool.withdraw(&held, amount, owner(1), Epoch::new(1), SOMA)
-            .map(drop)
-    };
+    let mut withdraw = |amount: Shannons| pool.withdraw(&held, amount, owner(1), SOMA).map(drop);
     let half = Shannons::new(SOMA.get() / 2);
     let too_little = Err(StakeError::TooLittle {
         found: half,
@@ -194,7 +186,7 @@ fn too_little_and_too_much_are_refused_and_change_nothing() {
             held: soma(10)
         })
     );
-    assert_eq!(pool.deposit(half, SOMA), too_little);
+    assert_eq!(pool.deposit(half, Epoch::new(1), SOMA), too_little);
     assert_eq!(pool, before);
 }
 
@@ -202,13 +194,13 @@ fn too_little_and_too_much_are_refused_and_change_nothing() {
 fn whoever_comes_first_cannot_take_what_the_second_brings() {
     // One staker takes all but the least out, and whatever it can be rewarded with is in the pool when the next one comes.
     let mut pool = pool(&[2]);
-    pool.withdraw(&receipt(0, soma(2)), soma(1), owner(1), Epoch::new(1), SOMA)
+    pool.withdraw(&receipt(0, soma(2)), soma(1), owner(1), SOMA)
         .unwrap();
     pool.close_epoch(Epoch::new(1), REST);
     pool.reward(soma(1_000_000));
-    pool.deposit(soma(1), SOMA).unwrap();
+    pool.deposit(soma(1), Epoch::new(2), SOMA).unwrap();
     pool.close_epoch(Epoch::new(2), REST);
-    let second = pool.value(&receipt(2, soma(1)), Epoch::new(3)).unwrap();
+    let second = pool.value(&receipt(2, soma(1))).unwrap();
     assert!(SOMA.get() - second.get() <= 2, "{second}");
 }
 
@@ -285,7 +277,7 @@ proptest! {
             match step {
                 Step::Deposit(who, amount) => {
                     let amount = Shannons::new(amount);
-                    let done = pool.deposit(amount, SOMA);
+                    let done = pool.deposit(amount, now, SOMA);
                     prop_assert_eq!(done.is_ok(), pool.is_open());
                     if done.is_ok() {
                         put_in += u128::from(amount.get());
@@ -298,7 +290,7 @@ proptest! {
                     let Plain { owner: who, receipt, worth } = stakers[at].clone();
                     let held = receipt.principal.get();
                     let asked = if part % 3 == 0 { held } else { SOMA.get() + part % held };
-                    let Ok((how, rest)) = pool.withdraw(&receipt, Shannons::new(asked), owner(who), now, SOMA) else {
+                    let Ok((how, rest)) = pool.withdraw(&receipt, Shannons::new(asked), owner(who), SOMA) else {
                         prop_assert!(asked > held || held - asked < SOMA.get());
                         continue;
                     };
@@ -371,7 +363,7 @@ proptest! {
             }
             prop_assert_eq!(u128::from(pool.money().get()) + taken_out, put_in);
             for staker in &stakers {
-                let value = pool.value(&staker.receipt, now);
+                let value = pool.value(&staker.receipt);
                 prop_assert!(value.is_ok(), "{:?}", staker);
             }
             let bytes = encode(&pool);
@@ -379,7 +371,7 @@ proptest! {
         }
         // Everybody can leave, and is paid.
         for Plain { owner: who, receipt, .. } in std::mem::take(&mut stakers) {
-            let (how, _) = pool.withdraw(&receipt, receipt.principal, owner(who), now, SOMA).unwrap();
+            let (how, _) = pool.withdraw(&receipt, receipt.principal, owner(who), SOMA).unwrap();
             if let Withdrawal::Now(amount) = how {
                 taken_out += u128::from(amount.get());
             }

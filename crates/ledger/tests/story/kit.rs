@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crypto::{Address, Digest, Ed25519SecretKey, UserSignature, Verified};
 use ledger::{Context, Memory, Objects, Outcome, Prices, Reject, execute};
 use types::{
-    Bounded, ChainId, Content, Epoch, Object, ObjectId, ObjectRef, Owner, ProtocolVersion, Shannons,
-    SignedTransaction, System, Transaction, TransactionDigest, TransactionKind, UnixMillis, Version,
+    Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Object, ObjectId, ObjectRef, Owner,
+    ProtocolParams, ProtocolVersion, Shannons, SignedTransaction, System, Transaction, TransactionDigest,
+    TransactionKind, UnixMillis, Version,
 };
 
 pub const PRICES: Prices = Prices {
@@ -61,12 +62,27 @@ impl World {
             protocol: ProtocolVersion::new(1),
             started: UnixMillis::new(0),
         };
+        let economy = Object {
+            id: Economy::ID,
+            version: Version::new(1),
+            owner: Owner::Shared,
+            deposit: Shannons::ZERO,
+            previous: TransactionDigest::new(Digest::ZERO),
+            content: Content::Economy(Economy {
+                emission: Shannons::ZERO,
+                fees: Shannons::ZERO,
+                value_fee_bps: 10,
+                is_safe_mode: false,
+            }),
+        };
         Self {
             context: Context {
                 system,
+                commit: CommitIndex::new(7),
+                params: ProtocolParams::V1,
                 prices: PRICES,
             },
-            state: coins.collect(),
+            state: coins.chain([economy]).collect(),
             fees: Shannons::ZERO,
         }
     }
@@ -102,6 +118,7 @@ impl World {
         let supply = self.supply();
         let outcome = self.try_out(signer, transaction)?;
         self.state.apply(outcome.writes.clone());
+        // Outside of a commit the fee is nowhere else.
         self.fees = self.fees.checked_add(outcome.accrual.fees).unwrap();
         assert_eq!(self.supply(), supply, "{:?}", outcome.effects.status);
         Ok(outcome)

@@ -1,11 +1,6 @@
-//! Coins, fees and failures: the ledger's first story.
+//! Coins, fees and failures.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
-
-mod histories;
-mod kit;
-
-use kit::{PRICES, World, chain, coin_id, list, user};
+use crate::kit::{PRICES, World, chain, coin_id, list, user};
 use ledger::{Context, Outcome, Reject};
 use types::{
     Epoch, Event, Failure, Fee, ObjectRef, Shannons, Status, TransactionError, TransactionKind, Version,

@@ -1,0 +1,312 @@
+//! The end of an epoch: rewards, stake, who comes and who goes.
+//!
+//! An epoch always ends. Where the rules find something that cannot be, none of what they did is kept: the epoch ends in *safe
+//! mode*, with the same committee, and what was to be handed out stays for the next end that succeeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crypto::Digest;
+use types::{
+    Address, AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, ObjectId, Owner,
+    ProtocolParams, Rounding, Shannons, StakedSoma, Status, System, TransactionDigest, UnixMillis, Validator,
+    Validators, Version, VotingPower, voting_power,
+};
+
+use crate::execute::{Writes, written};
+use crate::fees::next_value_fee;
+use crate::overlay::{Draft, Overlay};
+use crate::state::{Live, Objects};
+
+/// The end of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochChange {
+    /// What everybody is told, under the digest of the end.
+    pub effects: Effects,
+    /// What the state takes in.
+    pub writes: Writes,
+}
+
+/// Why an epoch ends in safe mode, or a state has no epochs. A bug in either case.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// An object that every state has, or that the set of validators names, is not there, or something else.
+    #[error("object {0} is missing, or not what it should be")]
+    Missing(ObjectId),
+    /// Nobody would be left.
+    #[error("no validator is left")]
+    NobodyLeft,
+    /// More than there can be.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+    /// Money would come from nowhere, or go there.
+    #[error("the supply would change")]
+    Supply,
+    /// There is no epoch after it.
+    #[error("epoch {0} is the last that is counted")]
+    LastEpoch(Epoch),
+}
+
+/// The digest under which an epoch ends: `H(EpochEnd:: ‖ BCS of the epoch and the time)`.
+pub fn end_digest(epoch: Epoch, at: UnixMillis) -> TransactionDigest {
+    TransactionDigest::new(Digest::of_value("EpochEnd", &(epoch, at)))
+}
+
+/// Ends the epoch at this commit time.
+///
+/// # Errors
+/// [`CloseError`], where not even safe mode can be entered: the state has no system.
+pub fn close(
+    params: &ProtocolParams,
+    objects: &impl Objects,
+    at: UnixMillis,
+) -> Result<EpochChange, CloseError> {
+    let once = [System::ID, Validators::ID, Economy::ID];
+    let mut inputs: BTreeMap<ObjectId, Live> = BTreeMap::new();
+    for id in once {
+        inputs.insert(id, objects.get(&id).ok_or(CloseError::Missing(id))?);
+    }
+    let known = match &inputs[&Validators::ID].object().content {
+        Content::Validators(set) => [
+            set.members.keys().copied().collect(),
+            set.pending.clone(),
+            set.retired.clone(),
+        ],
+        _ => return Err(CloseError::Missing(Validators::ID)),
+    };
+    for id in known.into_iter().flatten() {
+        // One that is not there ends the epoch in safe mode.
+        inputs.extend(objects.get(&id).map(|live| (id, live)));
+    }
+    let system = system(&inputs)?;
+    let digest = end_digest(system.epoch, at);
+    let next = System {
+        epoch: system.epoch.next().ok_or(CloseError::LastEpoch(system.epoch))?,
+        started: at,
+        ..system
+    };
+    let run = |is_safe: bool| {
+        let mut overlay = Overlay::new(digest, None, &inputs);
+        let mut close = Close {
+            params,
+            epoch: system.epoch,
+            overlay: &mut overlay,
+        };
+        if is_safe {
+            close.minimal()?
+        } else {
+            close.full()?
+        }
+        close.put(System::ID, Content::System(next))?;
+        let is_kept = overlay.check_supply(&Fee::default());
+        is_kept.map_err(|_: Failure| CloseError::Supply)?;
+        Ok::<_, CloseError>(overlay)
+    };
+    let overlay = run(false).or_else(|_| run(true))?;
+    let versions = inputs.values().map(|live| live.object().version);
+    let version = versions.max().and_then(Version::next).unwrap_or(Version::MAX);
+    let (writes, changes) = written(&overlay, version);
+    let used: BTreeSet<TransactionDigest> = inputs.values().map(|live| live.object().previous).collect();
+    Ok(EpochChange {
+        effects: Effects {
+            transaction: digest,
+            epoch: system.epoch,
+            status: Status::Success,
+            fee: Fee::default(),
+            version,
+            changes,
+            dependencies: used.into_iter().collect(),
+            events: overlay.into_events(),
+        },
+        writes,
+    })
+}
+
+fn system(inputs: &BTreeMap<ObjectId, Live>) -> Result<System, CloseError> {
+    match inputs.get(&System::ID).map(|live| &live.object().content) {
+        Some(Content::System(system)) => Ok(*system),
+        _ => Err(CloseError::Missing(System::ID)),
+    }
+}
+
+struct Close<'a, 'b> {
+    params: &'a ProtocolParams,
+    epoch: Epoch,
+    overlay: &'a mut Overlay<'b>,
+}
+
+impl Close<'_, '_> {
+    fn draft(&self, id: ObjectId) -> Result<Draft, CloseError> {
+        self.overlay.get(&id).ok_or(CloseError::Missing(id))
+    }
+
+    fn put(&mut self, id: ObjectId, content: Content) -> Result<(), CloseError> {
+        let draft = self.draft(id)?;
+        self.overlay.put(id, Draft { content, ..draft });
+        Ok(())
+    }
+
+    fn economy(&self) -> Result<Economy, CloseError> {
+        match self.draft(Economy::ID)?.content {
+            Content::Economy(economy) => Ok(economy),
+            _ => Err(CloseError::Missing(Economy::ID)),
+        }
+    }
+
+    fn validators(&self) -> Result<Validators, CloseError> {
+        match self.draft(Validators::ID)?.content {
+            Content::Validators(set) => Ok(set),
+            _ => Err(CloseError::Missing(Validators::ID)),
+        }
+    }
+
+    fn validator(&self, id: ObjectId) -> Result<Box<Validator>, CloseError> {
+        match self.draft(id)?.content {
+            Content::Validator(validator) => Ok(validator),
+            _ => Err(CloseError::Missing(id)),
+        }
+    }
+
+    /// Nothing but the end: the same committee, and what was to be handed out stays where it is.
+    fn minimal(&mut self) -> Result<(), CloseError> {
+        let economy = Economy {
+            is_safe_mode: true,
+            ..self.economy()?
+        };
+        self.put(Economy::ID, Content::Economy(economy))?;
+        self.overlay.tell(Event::SafeMode);
+        Ok(())
+    }
+
+    fn full(&mut self) -> Result<(), CloseError> {
+        let mut economy = self.economy()?;
+        let mut set = self.validators()?;
+        let fees = economy.fees;
+        self.reward(&set, &mut economy)?;
+        for id in std::mem::take(&mut set.leaving) {
+            if set.members.remove(&id).is_some() | set.pending.remove(&id) {
+                let mut validator = self.validator(id)?;
+                validator.pool.retire();
+                self.put(id, Content::Validator(validator))?;
+                set.retired.insert(id);
+                let power = VotingPower::ZERO;
+                self.overlay.tell(Event::Member { validator: id, power });
+            }
+        }
+        self.close_pools(&mut set, &mut economy)?;
+        self.elect(&mut set)?;
+        economy.value_fee_bps = next_value_fee(self.params, economy.value_fee_bps, fees);
+        economy.is_safe_mode = false;
+        self.put(Economy::ID, Content::Economy(economy))?;
+        self.put(Validators::ID, Content::Validators(set))
+    }
+
+    /// Divides the fees and the validators' part of the emission by power. What rounding leaves is the emission pool's.
+    fn reward(&mut self, set: &Validators, economy: &mut Economy) -> Result<(), CloseError> {
+        let emission = self.params.emission_per_epoch.min(economy.emission);
+        let share = emission.mul_div(self.params.validator_emission_bps.into(), 10_000, Rounding::Down)?;
+        economy.emission = economy.emission.checked_sub(share)?;
+        let pot = std::mem::take(&mut economy.fees).checked_add(share)?;
+        let mut rest = pot;
+        for (id, power) in &set.members {
+            let part = pot.mul_div(
+                power.get().into(),
+                VotingPower::TOTAL.get().into(),
+                Rounding::Down,
+            )?;
+            rest = rest.checked_sub(part)?;
+            let mut validator = self.validator(*id)?;
+            let commission = part.mul_div(validator.commission_bps.into(), 10_000, Rounding::Down)?;
+            let earned = part.checked_sub(commission)?;
+            // Nobody has stake who could have it.
+            rest = rest.checked_add(validator.pool.reward(earned))?;
+            let (owner, pool) = (Owner::Address(validator.address), *id);
+            if commission > Shannons::ZERO {
+                let deposit = validator.pool.deposit(commission, self.epoch, Shannons::ZERO);
+                let content = match deposit {
+                    Ok(()) => Content::StakedSoma(StakedSoma {
+                        pool,
+                        deposited: self.epoch,
+                        principal: commission,
+                    }),
+                    Err(_) => Content::Coin(commission),
+                };
+                self.overlay.create(owner, content);
+            }
+            self.put(*id, Content::Validator(validator))?;
+            self.overlay.tell(Event::Rewarded {
+                pool,
+                amount: earned,
+                commission,
+            });
+        }
+        economy.emission = economy.emission.checked_add(rest)?;
+        Ok(())
+    }
+
+    /// Pays what has rested, and turns deposits into stake. Who has gone and owes nothing any more is forgotten.
+    fn close_pools(&mut self, set: &mut Validators, economy: &mut Economy) -> Result<(), CloseError> {
+        let all: Vec<ObjectId> = set
+            .members
+            .keys()
+            .chain(&set.pending)
+            .chain(&set.retired)
+            .copied()
+            .collect();
+        for id in all {
+            let mut validator = self.validator(id)?;
+            let released = validator
+                .pool
+                .close_epoch(self.epoch, self.params.unbonding_epochs);
+            economy.emission = economy.emission.checked_add(released.dust)?;
+            for (owner, amount) in released.payouts {
+                self.pay(owner, amount);
+                self.overlay.tell(Event::Unbonded {
+                    pool: id,
+                    owner,
+                    amount,
+                });
+            }
+            if validator.pool.is_empty() && set.retired.remove(&id) {
+                self.overlay.delete(&id);
+            } else {
+                self.put(id, Content::Validator(validator))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pay(&mut self, owner: Address, amount: Shannons) {
+        self.overlay.create(Owner::Address(owner), Content::Coin(amount));
+    }
+
+    /// Takes in whoever has the stake for it, and gives everybody its power.
+    fn elect(&mut self, set: &mut Validators) -> Result<(), CloseError> {
+        let known = set.members.keys().chain(&set.pending);
+        let mut stakes = BTreeMap::new();
+        for id in known.copied() {
+            let validator = self.validator(id)?;
+            stakes.insert(id, (validator.address, validator.pool.balance()));
+        }
+        let total: u128 = stakes.values().map(|(_, stake)| u128::from(stake.get())).sum();
+        let least = u128::from(self.params.join_power_bps) * total;
+        stakes.retain(|id, (_, stake)| {
+            let suffices = *stake > Shannons::ZERO && u128::from(stake.get()) * 10_000 >= least;
+            set.members.contains_key(id) || suffices
+        });
+        if stakes.is_empty() {
+            return Err(CloseError::NobodyLeft);
+        }
+        let list: Vec<_> = stakes.values().copied().collect();
+        let members: BTreeMap<_, _> = stakes.keys().copied().zip(voting_power(&list)).collect();
+        for (id, power) in &members {
+            if set.pending.remove(id) {
+                self.overlay.tell(Event::Member {
+                    validator: *id,
+                    power: *power,
+                });
+            }
+        }
+        set.members = members;
+        Ok(())
+    }
+}

@@ -1,0 +1,516 @@
+//! Stake, rewards, and the ends of epochs.
+
+use std::collections::BTreeMap;
+
+use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
+use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close};
+use proptest::prelude::*;
+use types::{
+    Bounded, CommitIndex, Content, Economy, Epoch, Event, Failure, Object, ObjectId, ObjectRef, Owner, Pool,
+    ProtocolParams, ProtocolVersion, SOMA, Shannons, Status, System, Transaction, TransactionDigest,
+    TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower,
+};
+
+use crate::kit::{chain, signed, user};
+
+const PARAMS: ProtocolParams = ProtocolParams::V1;
+
+fn soma(amount: u64) -> Shannons {
+    Shannons::new(amount * SOMA.get())
+}
+
+fn validator_id(number: u8) -> ObjectId {
+    ObjectId::from_low(20 + number)
+}
+
+/// A network of validators with stake of their own, and users with coins. Validators are the users from 20 on.
+struct Network {
+    state: Memory,
+    commit: u64,
+    at: u64,
+}
+
+impl Network {
+    /// Validators by stake, and users by coins, in SOMA.
+    fn new(stakes: &[u64], coins: &[u64]) -> Self {
+        let object = |id, owner, content| Object {
+            id,
+            version: Version::new(1),
+            owner,
+            deposit: Shannons::ZERO,
+            previous: TransactionDigest::new(Digest::ZERO),
+            content,
+        };
+        let system = System {
+            chain: chain(1),
+            epoch: Epoch::ZERO,
+            protocol: ProtocolVersion::new(1),
+            started: UnixMillis::new(0),
+        };
+        let mut set = Validators::default();
+        let mut objects = Vec::new();
+        for (number, stake) in (0u8..).zip(stakes) {
+            let mut pool = Pool::default();
+            if *stake > 0 {
+                pool.deposit(soma(*stake), Epoch::ZERO, SOMA).unwrap();
+            }
+            let validator = Validator {
+                address: user(20 + number),
+                network_key: Ed25519SecretKey::from_seed(&[number; 32]).public(),
+                consensus_key: Ed25519SecretKey::from_seed(&[100 + number; 32]).public(),
+                bls_key: BlsSecretKey::from_seed(&[number; 32]).public(),
+                commission_bps: 1_000,
+                pool,
+            };
+            let id = validator_id(number);
+            set.pending.insert(id);
+            objects.push(object(id, Owner::Shared, Content::Validator(Box::new(validator))));
+        }
+        for (number, amount) in (0u8..).zip(coins) {
+            let (id, owner) = (ObjectId::from_low(100 + number), Owner::Address(user(number)));
+            objects.push(object(id, owner, Content::Coin(soma(*amount))));
+        }
+        let held: u64 = objects.iter().map(|object| object.money().get()).sum();
+        let economy = Economy {
+            emission: Shannons::new(Shannons::SUPPLY.get() - held),
+            fees: Shannons::ZERO,
+            value_fee_bps: PARAMS.initial_value_fee_bps,
+            is_safe_mode: false,
+        };
+        objects.push(object(System::ID, Owner::Shared, Content::System(system)));
+        objects.push(object(Validators::ID, Owner::Shared, Content::Validators(set)));
+        objects.push(object(Economy::ID, Owner::Shared, Content::Economy(economy)));
+        let state = objects.into_iter().collect();
+        Self {
+            state,
+            commit: 0,
+            at: 0,
+        }
+    }
+
+    fn content(&self, id: ObjectId) -> Content {
+        self.state.get(&id).unwrap().object().content.clone()
+    }
+
+    fn system(&self) -> System {
+        let Content::System(system) = self.content(System::ID) else {
+            panic!("it is the system")
+        };
+        system
+    }
+
+    fn economy(&self) -> Economy {
+        let Content::Economy(economy) = self.content(Economy::ID) else {
+            panic!("it is the economy")
+        };
+        economy
+    }
+
+    fn set(&self) -> Validators {
+        let Content::Validators(set) = self.content(Validators::ID) else {
+            panic!("it is the set")
+        };
+        set
+    }
+
+    fn validator(&self, number: u8) -> Box<Validator> {
+        let Content::Validator(validator) = self.content(validator_id(number)) else {
+            panic!("it is one")
+        };
+        validator
+    }
+
+    fn change(&mut self, id: ObjectId, content: Content) {
+        let object = Object {
+            content,
+            ..self.state.get(&id).unwrap().object().clone()
+        };
+        self.state.apply([(id, Some(ledger::Live::new(object)))]);
+    }
+
+    /// The objects of a user of one sort, in order of their ids.
+    fn of(&self, number: u8, is_coin: bool) -> Vec<ObjectRef> {
+        let owned = self.state.iter().filter(|live| {
+            let object = live.object();
+            object.owner == Owner::Address(user(number))
+                && matches!(object.content, Content::Coin(_)) == is_coin
+        });
+        owned.map(ledger::Live::reference).collect()
+    }
+
+    fn money(&self, number: u8) -> u64 {
+        let coins = self.of(number, true);
+        coins
+            .iter()
+            .map(|coin| self.state.get(&coin.id).unwrap().object().money().get())
+            .sum()
+    }
+
+    /// A commit with one transaction, and what it came to.
+    fn run(&mut self, number: u8, gas: ObjectRef, kind: TransactionKind) -> Status {
+        self.commit += 1;
+        let economy = self.economy();
+        let context = Context {
+            system: self.system(),
+            commit: CommitIndex::new(self.commit),
+            params: PARAMS,
+            prices: Prices::new(&PARAMS, economy.value_fee_bps),
+        };
+        let transaction = Transaction {
+            chain: chain(1),
+            expiry: None,
+            sender: user(number),
+            gas: Bounded::new(vec![gas]).unwrap(),
+            kind,
+        };
+        let transactions = [signed(number, transaction)];
+        let applied = Application::new(context, &self.state, &transactions)
+            .run_all()
+            .unwrap();
+        self.state.apply(applied.writes);
+        self.check_supply();
+        applied.results[0].as_ref().unwrap().effects.status.clone()
+    }
+
+    fn stake(&mut self, number: u8, validator: u8, amount: Shannons) -> Status {
+        let coin = self.of(number, true)[0];
+        let kind = TransactionKind::AddStake {
+            validator: validator_id(validator),
+            coin,
+            amount: Some(amount),
+        };
+        self.run(number, coin, kind)
+    }
+
+    fn withdraw(
+        &mut self,
+        number: u8,
+        validator: u8,
+        stake: ObjectRef,
+        principal: Option<Shannons>,
+    ) -> Status {
+        let gas = self.of(number, true)[0];
+        let kind = TransactionKind::WithdrawStake {
+            validator: validator_id(validator),
+            stake,
+            principal,
+        };
+        self.run(number, gas, kind)
+    }
+
+    fn close(&mut self) -> Vec<Event> {
+        self.at += 86_400_000;
+        let end = close(&PARAMS, &self.state, UnixMillis::new(self.at)).unwrap();
+        self.state.apply(end.writes);
+        self.check_supply();
+        end.effects.events
+    }
+
+    fn check_supply(&self) {
+        let held = self.state.iter().map(|live| {
+            let object = live.object();
+            object.money().get() + object.deposit.get()
+        });
+        assert_eq!(held.sum::<u64>(), Shannons::SUPPLY.get());
+    }
+}
+
+#[test]
+fn an_epoch_divides_fees_and_a_fifth_of_the_emission_by_power() {
+    let mut network = Network::new(&[300_000, 100_000], &[1_000]);
+    network.close();
+    let members = network.set().members;
+    assert_eq!(
+        members.values().map(|power| power.get()).collect::<Vec<_>>(),
+        [5_000, 5_000]
+    );
+    let before = network.economy().emission;
+    assert_eq!(network.stake(0, 0, soma(10)), Status::Success);
+    let fees = network.economy().fees;
+    assert!(fees > Shannons::ZERO);
+    let events = network.close();
+    // 274 SOMA and the fees, half to each, and a tenth of that to its owner.
+    let half = (soma(274).get() + fees.get()) / 2;
+    let rewarded = |number| Event::Rewarded {
+        pool: validator_id(number),
+        amount: Shannons::new(half - half / 10),
+        commission: Shannons::new(half / 10),
+    };
+    assert_eq!(events[..2], [rewarded(0), rewarded(1)]);
+    let spent = soma(274).get() - (soma(274).get() + fees.get()) % 2;
+    assert_eq!(network.economy().emission.get(), before.get() - spent);
+    assert_eq!(network.economy().fees, Shannons::ZERO);
+    let staked = network.validator(0).pool.balance().get();
+    assert_eq!(staked, soma(300_010).get() + half);
+    assert_eq!(network.of(20, false).len(), 1, "the commission is stake");
+    assert_eq!(network.system().epoch, Epoch::new(2));
+}
+
+#[test]
+fn a_staker_earns_from_the_next_epoch_on_and_is_paid_three_after_it_left() {
+    let mut network = Network::new(&[100_000, 100_000], &[200_000]);
+    network.close();
+    assert_eq!(network.stake(0, 1, soma(100_000)), Status::Success);
+    network.close();
+    let receipt = network.of(0, false)[0];
+    network.close();
+    assert_eq!(network.withdraw(0, 1, receipt, None), Status::Success);
+    assert_eq!(network.of(0, false), []);
+    let before = network.money(0);
+    let fees = network.economy().fees.get();
+    for _ in 0..3 {
+        network.close();
+        assert_eq!(network.money(0), before);
+    }
+    let events = network.close();
+    let paid = network.money(0) - before;
+    let unbonded = Event::Unbonded {
+        pool: validator_id(1),
+        owner: user(0),
+        amount: Shannons::new(paid),
+    };
+    assert!(events.contains(&unbonded), "{events:?}");
+    // Two epochs with half of the pool, less a little for commissions that became stake; the pool has half of 274 SOMA, and of
+    // the fees of the second.
+    let earned = paid - soma(100_000).get();
+    let most = (2 * soma(274).get() + fees) / 2 * 9 / 10 / 2;
+    assert!(
+        earned <= most && earned > most / 1_000 * 990,
+        "{earned} of {most}"
+    );
+}
+
+#[test]
+fn what_cannot_be_staked_or_withdrawn_says_why() {
+    let mut network = Network::new(&[100_000], &[100, 100]);
+    network.close();
+    let half = Shannons::new(SOMA.get() / 2);
+    let too_little = Status::Failure(Failure::StakeTooLittle {
+        found: half,
+        least: SOMA,
+    });
+    assert_eq!(network.stake(0, 0, half), too_little);
+    let nobody = Status::Failure(Failure::NotAValidator(validator_id(7)));
+    assert_eq!(network.stake(0, 7, soma(5)), nobody);
+    assert_eq!(network.stake(0, 0, soma(5)), Status::Success);
+    let receipt = network.of(0, false)[0];
+    assert_eq!(network.withdraw(0, 0, receipt, Some(half)), too_little);
+    assert_eq!(
+        network.withdraw(0, 0, network.of(0, false)[0], Some(soma(6))),
+        Status::Failure(Failure::StakeTooMuch {
+            asked: soma(6),
+            held: soma(5)
+        })
+    );
+    assert_eq!(
+        network.withdraw(1, 0, network.of(0, false)[0], None),
+        Status::Failure(Failure::NotOwner(receipt.id))
+    );
+    let coin = network.of(0, true)[0];
+    assert_eq!(
+        network.withdraw(0, 7, network.of(0, false)[0], None),
+        Status::Failure(Failure::NotItsStake(receipt.id))
+    );
+    let gas = network.of(1, true)[0];
+    let kind = TransactionKind::WithdrawStake {
+        validator: validator_id(0),
+        stake: gas,
+        principal: None,
+    };
+    assert_eq!(
+        network.run(1, gas, kind),
+        Status::Failure(Failure::NotItsStake(gas.id))
+    );
+    let kind = TransactionKind::PayCoins {
+        coins: Bounded::new(vec![network.of(0, false)[0]]).unwrap(),
+        amounts: None,
+        recipients: Bounded::new(vec![user(1)]).unwrap(),
+    };
+    let gas = network.of(0, true)[0];
+    assert_eq!(gas.id, coin.id);
+    assert_eq!(
+        network.run(0, gas, kind),
+        Status::Failure(Failure::NotACoin(receipt.id))
+    );
+}
+
+#[test]
+fn a_receipt_that_was_given_away_is_its_new_owners() {
+    let mut network = Network::new(&[100_000], &[100, 100]);
+    network.close();
+    assert_eq!(network.stake(0, 0, soma(5)), Status::Success);
+    let receipt = network.of(0, false)[0];
+    let kind = TransactionKind::TransferObjects {
+        objects: Bounded::new(vec![receipt]).unwrap(),
+        recipient: user(1),
+    };
+    let gas = network.of(0, true)[0];
+    assert_eq!(network.run(0, gas, kind), Status::Success);
+    network.close();
+    let receipt = network.of(1, false)[0];
+    assert_eq!(network.withdraw(1, 0, receipt, Some(soma(2))), Status::Success);
+    let before = network.money(1);
+    (0..4).for_each(|_| drop(network.close()));
+    assert!(network.money(1) - before >= soma(2).get());
+    assert_eq!(network.of(1, false).len(), 1, "the rest stays staked");
+}
+
+#[test]
+fn who_leaves_earns_this_epoch_and_no_other_and_who_has_too_little_waits() {
+    let mut network = Network::new(&[100_000, 100_000, 0], &[1_000]);
+    let events = network.close();
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| matches!(event, Event::Member { .. }))
+            .count(),
+        2
+    );
+    let mut set = network.set();
+    assert_eq!(set.pending.iter().copied().collect::<Vec<_>>(), [validator_id(2)]);
+    set.leaving.insert(validator_id(1));
+    network.change(Validators::ID, Content::Validators(set));
+    let events = network.close();
+    let left = Event::Member {
+        validator: validator_id(1),
+        power: VotingPower::ZERO,
+    };
+    assert!(events.contains(&left));
+    let set = network.set();
+    assert_eq!(
+        set.members,
+        BTreeMap::from([(validator_id(0), VotingPower::TOTAL)])
+    );
+    assert!(set.retired.contains(&validator_id(1)));
+    let balance = network.validator(1).pool.balance();
+    assert!(balance > soma(100_000));
+    network.close();
+    assert_eq!(network.validator(1).pool.balance(), balance);
+    let closed = Status::Failure(Failure::PoolClosed(validator_id(1)));
+    assert_eq!(network.stake(0, 1, soma(5)), closed);
+    assert_eq!(network.stake(0, 2, soma(300)), Status::Success);
+    network.close();
+    assert!(
+        network.set().members.contains_key(&validator_id(2)),
+        "its stake suffices"
+    );
+}
+
+#[test]
+fn an_epoch_that_cannot_be_closed_ends_in_safe_mode_and_the_next_hands_out_what_was_left() {
+    // W-H21, W-C7(g): whatever went wrong at the end of an epoch stopped every node.
+    let mut network = Network::new(&[100_000], &[1_000]);
+    network.close();
+    let whole = network.set();
+    let mut broken = whole.clone();
+    broken.members.insert(validator_id(9), VotingPower::new(1));
+    network.change(Validators::ID, Content::Validators(broken));
+    assert_eq!(network.stake(0, 0, soma(5)), Status::Success);
+    let before = network.economy();
+    assert_eq!(network.close(), [Event::SafeMode]);
+    let after = network.economy();
+    assert!(after.is_safe_mode);
+    assert_eq!((after.emission, after.fees), (before.emission, before.fees));
+    assert_eq!(network.system().epoch, Epoch::new(2));
+    network.change(Validators::ID, Content::Validators(whole));
+    let events = network.close();
+    assert!(matches!(events[0], Event::Rewarded { .. }));
+    assert!(!network.economy().is_safe_mode);
+    // What was staked in the epoch that failed is stake now.
+    let receipt = network.of(0, false)[0];
+    assert_eq!(network.withdraw(0, 0, receipt, None), Status::Success);
+    assert_eq!(
+        network.validator(0).pool.balance().get() / SOMA.get(),
+        100_005 + 274
+    );
+}
+
+#[test]
+fn a_state_without_a_system_has_no_epochs() {
+    let none = Memory::default();
+    let end = close(&PARAMS, &none, UnixMillis::new(0));
+    assert_eq!(end, Err(CloseError::Missing(System::ID)));
+}
+
+#[test]
+fn the_emission_lasts_for_its_years_and_ends_with_nothing_left_out() {
+    // Validators have a fifth of 1,370 SOMA a day while the rest is not handed out yet.
+    let mut network = Network::new(&[1_000, 1_000, 1_000], &[]);
+    let all = network.economy().emission.get();
+    for _ in 0..100 {
+        network.close();
+    }
+    let handed_out = all - network.economy().emission.get();
+    // The first end had nobody to give to; less than a shannon for each member is left each day.
+    let most = 99 * soma(274).get();
+    assert!(
+        handed_out <= most && handed_out >= most - 100 * 3,
+        "{handed_out} of {most}"
+    );
+    let last = Economy {
+        emission: Shannons::new(1_001),
+        ..network.economy()
+    };
+    let rest = Shannons::new(network.economy().emission.get() - 1_001);
+    network.change(Economy::ID, Content::Economy(last));
+    let id = ObjectId::from_low(99);
+    let coin = Object {
+        id,
+        version: Version::new(1),
+        owner: Owner::Address(user(0)),
+        deposit: Shannons::ZERO,
+        previous: TransactionDigest::new(Digest::ZERO),
+        content: Content::Coin(rest),
+    };
+    network.state.apply([(id, Some(ledger::Live::new(coin)))]);
+    network.close();
+    assert_eq!(network.economy().emission.get(), 1_001 - 200 + 200 % 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_stakers_do_the_supply_stays_and_everybody_can_leave(steps in prop::collection::vec((0..6u8, 0..3u8, 0..3u8, 1..500u64, any::<u8>()), 1..60)) {
+        let mut network = Network::new(&[50_000, 20_000, 500], &[5_000, 5_000, 5_000]);
+        network.close();
+        for (what, who, validator, amount, which) in steps {
+            match what {
+                0 | 1 => {
+                    network.stake(who, validator, soma(amount));
+                }
+                2 | 3 => {
+                    let receipts = network.of(who, false);
+                    if !receipts.is_empty() {
+                        let receipt = receipts[usize::from(which) % receipts.len()];
+                        let part = (which % 2 == 0).then_some(soma(amount));
+                        network.withdraw(who, validator, receipt, part);
+                    }
+                }
+                4 if which < 20 => {
+                    let mut set = network.set();
+                    if set.members.len() > 1 && set.members.contains_key(&validator_id(validator)) {
+                        set.leaving.insert(validator_id(validator));
+                        network.change(Validators::ID, Content::Validators(set));
+                    }
+                }
+                _ => {
+                    let events = network.close();
+                    prop_assert!(!events.contains(&Event::SafeMode));
+                }
+            }
+        }
+        for who in 0..3 {
+            for receipt in network.of(who, false) {
+                let Content::StakedSoma(stake) = network.content(receipt.id) else { panic!("it is a receipt") };
+                let validator = stake.pool.as_bytes()[31] - 20;
+                prop_assert_eq!(network.withdraw(who, validator, receipt, None), Status::Success);
+            }
+        }
+        (0..5).for_each(|_| drop(network.close()));
+        for who in 0..3 {
+            // Fees are the only loss, and each step pays little.
+            prop_assert!(network.money(who) > soma(4_990).get(), "{}", network.money(who));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What a ledger does, from transactions to epochs.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
+
+mod coins;
+mod epochs;
+mod histories;
+mod kit;
