@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
 use types::{
-    Address, AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, ObjectId, Owner,
-    ProtocolParams, Rounding, Shannons, StakedSoma, Status, System, TransactionDigest, UnixMillis, Validator,
+    AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, ObjectId, Owner, Pool,
+    ProtocolParams, Rounding, Shannons, Shares, Status, System, TransactionDigest, UnixMillis, Validator,
     Validators, Version, VotingPower, voting_power,
 };
 
 use crate::execute::{Writes, written};
 use crate::fees::next_value_fee;
 use crate::overlay::{Draft, Overlay};
+use crate::pool::{self, PoolError};
 use crate::state::{Live, Objects};
 
 /// The end of an epoch.
@@ -38,6 +39,9 @@ pub enum CloseError {
     /// More than there can be.
     #[error(transparent)]
     Amount(#[from] AmountError),
+    /// A pool contradicts itself.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// Money would come from nowhere, or go there.
     #[error("the supply would change")]
     Supply,
@@ -181,18 +185,17 @@ impl Close<'_, '_> {
         let mut economy = self.economy()?;
         let mut set = self.validators()?;
         let fees = economy.fees;
-        self.reward(&set, &mut economy)?;
+        let commissions = self.reward(&set, &mut economy)?;
         for id in std::mem::take(&mut set.leaving) {
             if set.members.remove(&id).is_some() | set.pending.remove(&id) {
                 let mut validator = self.validator(id)?;
-                validator.pool.retire();
+                pool::close(&mut validator.pool);
                 self.put(id, Content::Validator(validator))?;
                 set.retired.insert(id);
-                let power = VotingPower::ZERO;
-                self.overlay.tell(Event::Member { validator: id, power });
+                self.tell_gone(id);
             }
         }
-        self.close_pools(&mut set, &mut economy)?;
+        self.settle(&mut set, &mut economy, &commissions)?;
         self.elect(&mut set)?;
         economy.value_fee_bps = next_value_fee(self.params, economy.value_fee_bps, fees);
         economy.is_safe_mode = false;
@@ -201,7 +204,13 @@ impl Close<'_, '_> {
     }
 
     /// Divides the fees and the validators' part of the emission by power. What rounding leaves is the emission pool's.
-    fn reward(&mut self, set: &Validators, economy: &mut Economy) -> Result<(), CloseError> {
+    /// Yields the commissions, which are staked when the pools are settled.
+    fn reward(
+        &mut self,
+        set: &Validators,
+        economy: &mut Economy,
+    ) -> Result<BTreeMap<ObjectId, Shannons>, CloseError> {
+        let mut commissions = BTreeMap::new();
         let emission = self.params.emission_per_epoch.min(economy.emission);
         let share = emission.mul_div(self.params.validator_emission_bps.into(), 10_000, Rounding::Down)?;
         economy.emission = economy.emission.checked_sub(share)?;
@@ -218,20 +227,9 @@ impl Close<'_, '_> {
             let commission = part.mul_div(validator.commission_bps.into(), 10_000, Rounding::Down)?;
             let earned = part.checked_sub(commission)?;
             // Nobody has stake who could have it.
-            rest = rest.checked_add(validator.pool.reward(earned))?;
-            let (owner, pool) = (Owner::Address(validator.address), *id);
-            if commission > Shannons::ZERO {
-                let deposit = validator.pool.deposit(commission, self.epoch, Shannons::ZERO);
-                let content = match deposit {
-                    Ok(()) => Content::StakedSoma(StakedSoma {
-                        pool,
-                        deposited: self.epoch,
-                        principal: commission,
-                    }),
-                    Err(_) => Content::Coin(commission),
-                };
-                self.overlay.create(owner, content);
-            }
+            rest = rest.checked_add(pool::reward(&mut validator.pool, earned))?;
+            let pool = *id;
+            commissions.insert(pool, commission);
             self.put(*id, Content::Validator(validator))?;
             self.overlay.tell(Event::Rewarded {
                 pool,
@@ -240,11 +238,16 @@ impl Close<'_, '_> {
             });
         }
         economy.emission = economy.emission.checked_add(rest)?;
-        Ok(())
+        Ok(commissions)
     }
 
-    /// Pays what has rested, and turns deposits into stake. Who has gone and owes nothing any more is forgotten.
-    fn close_pools(&mut self, set: &mut Validators, economy: &mut Economy) -> Result<(), CloseError> {
+    /// Turns deposits into stake, and what leaves into amounts. Who has gone and owes nothing any more is forgotten.
+    fn settle(
+        &mut self,
+        set: &mut Validators,
+        economy: &mut Economy,
+        commissions: &BTreeMap<ObjectId, Shannons>,
+    ) -> Result<(), CloseError> {
         let all: Vec<ObjectId> = set
             .members
             .keys()
@@ -254,19 +257,27 @@ impl Close<'_, '_> {
             .collect();
         for id in all {
             let mut validator = self.validator(id)?;
-            let released = validator
-                .pool
-                .close_epoch(self.epoch, self.params.unbonding_epochs);
-            economy.emission = economy.emission.checked_add(released.dust)?;
-            for (owner, amount) in released.payouts {
-                self.pay(owner, amount);
-                self.overlay.tell(Event::Unbonded {
-                    pool: id,
-                    owner,
-                    amount,
-                });
+            if pool::is_waiting(&validator.pool) {
+                let dust = pool::settle(&mut validator.pool, self.epoch, self.params.unbonding_epochs)?;
+                economy.emission = economy.emission.checked_add(dust)?;
             }
-            if validator.pool.is_empty() && set.retired.remove(&id) {
+            let commission = commissions.get(&id).copied().unwrap_or_default();
+            if commission > Shannons::ZERO {
+                // A pool that takes no stake any more is paid beside.
+                let content = match pool::restake(&mut validator.pool, commission) {
+                    Ok(receipt) => Content::StakedSoma(receipt),
+                    Err(_) => Content::Coin(commission),
+                };
+                self.overlay.create(Owner::Address(validator.address), content);
+            }
+            // A pool that has closed by itself has nobody's stake, and never will.
+            if validator.pool.closed && !set.retired.contains(&id) {
+                set.members.remove(&id);
+                set.pending.remove(&id);
+                set.retired.insert(id);
+                self.tell_gone(id);
+            }
+            if owes_nothing(&validator.pool) && set.retired.remove(&id) {
                 self.overlay.delete(&id);
             } else {
                 self.put(id, Content::Validator(validator))?;
@@ -275,8 +286,9 @@ impl Close<'_, '_> {
         Ok(())
     }
 
-    fn pay(&mut self, owner: Address, amount: Shannons) {
-        self.overlay.create(Owner::Address(owner), Content::Coin(amount));
+    fn tell_gone(&mut self, validator: ObjectId) {
+        let power = VotingPower::ZERO;
+        self.overlay.tell(Event::Member { validator, power });
     }
 
     /// Takes in whoever has the stake for it, and gives everybody its power.
@@ -285,7 +297,7 @@ impl Close<'_, '_> {
         let mut stakes = BTreeMap::new();
         for id in known.copied() {
             let validator = self.validator(id)?;
-            stakes.insert(id, (validator.address, validator.pool.balance()));
+            stakes.insert(id, (validator.address, validator.pool.balance));
         }
         let total: u128 = stakes.values().map(|(_, stake)| u128::from(stake.get())).sum();
         let least = u128::from(self.params.join_power_bps) * total;
@@ -309,4 +321,9 @@ impl Close<'_, '_> {
         set.members = members;
         Ok(())
     }
+}
+
+/// Whether nobody has a claim on a pool any more.
+fn owes_nothing(pool: &Pool) -> bool {
+    pool.shares == Shares::ZERO && pool.at_par.is_empty() && pool.joined.is_empty() && pool.left.is_empty()
 }

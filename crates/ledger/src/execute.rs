@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Verified;
 use types::{
-    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, ProtocolParams,
-    Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
+    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, Shannons, Status,
+    System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
 };
 
 use crate::coins;
@@ -21,8 +21,6 @@ pub struct Context {
     pub system: System,
     /// Which commit of the epoch it is.
     pub commit: CommitIndex,
-    /// The numbers of its protocol version.
-    pub params: ProtocolParams,
     /// What things cost.
     pub prices: Prices,
 }
@@ -238,12 +236,12 @@ impl<'a> Run<'a> {
                 validator,
                 coin,
                 amount,
-            } => stake::add(overlay, self.context, from, *validator, coin, *amount),
+            } => stake::add(overlay, from, *validator, coin, *amount),
             TransactionKind::WithdrawStake {
                 validator,
                 stake,
-                principal,
-            } => stake::withdraw(overlay, self.context, from, *validator, stake, *principal),
+                amount,
+            } => stake::withdraw(overlay, self.context, from, *validator, stake, *amount),
         }
     }
 

@@ -9,7 +9,7 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`state`], `overlay`, [`gas`], `coins`, `stake`, [`mod@execute`],
+//! Modules in reading order: [`mod@money`], [`pool`], [`state`], `overlay`, [`gas`], `coins`, `stake`, [`mod@execute`],
 //! [`schedule`], [`commit`], [`checkpoint`],
 //! [`fees`], [`epoch`].
 
@@ -20,7 +20,9 @@ pub mod epoch;
 pub mod execute;
 pub mod fees;
 pub mod gas;
+pub mod money;
 mod overlay;
+pub mod pool;
 pub mod schedule;
 mod stake;
 pub mod state;
@@ -29,4 +31,5 @@ pub use commit::{Application, Applied, NoEconomy};
 pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use gas::Prices;
+pub use money::money;
 pub use state::{Live, Memory, Objects};

@@ -7,6 +7,7 @@ use types::{
     Content, Event, Failure, Fee, Object, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
 };
 
+use crate::money::money;
 use crate::state::Live;
 
 /// An object without its version, which it has when the transaction is done.
@@ -170,13 +171,17 @@ impl<'a> Overlay<'a> {
     /// [`Failure::InvariantViolated`].
     pub fn check_supply(&self, fee: &Fee) -> Result<(), Failure> {
         let (mut before, mut after) = (0u128, u128::from(fee.total().get()));
+        let held = |content, deposit: Shannons| {
+            let money = money(content).map_err(|_| Failure::InvariantViolated)?;
+            Ok(u128::from(money.get()) + u128::from(deposit.get()))
+        };
         for (id, draft) in &self.changes {
             if let Some(live) = self.inputs.get(id) {
                 let object = live.object();
-                before += u128::from(object.money().get()) + u128::from(object.deposit.get());
+                before += held(&object.content, object.deposit)?;
             }
             if let Some(draft) = draft {
-                after += u128::from(draft.content.money().get()) + u128::from(draft.deposit.get());
+                after += held(&draft.content, draft.deposit)?;
             }
         }
         (before == after).then_some(()).ok_or(Failure::InvariantViolated)

@@ -1,21 +1,19 @@
 //! Staking with validators.
 
-use types::stake::Withdrawal;
 use types::{
-    Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Rounding, Shannons, StakeError, StakedSoma,
-    Validator,
+    Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Rounding, Shannons, StakedSoma, Validator,
 };
 
 use crate::coins::Moved;
 use crate::execute::Context;
 use crate::overlay::{Draft, Overlay};
+use crate::pool::{self, LEAST_STAKE, PoolError, Withdrawal};
 
 /// Stakes with a validator, and gives the staker a receipt.
 pub(crate) fn add(
     overlay: &mut Overlay<'_>,
-    context: &Context,
     owner: Address,
-    pool: ObjectId,
+    id: ObjectId,
     coin: &ObjectRef,
     amount: Option<Shannons>,
 ) -> Result<Moved, Failure> {
@@ -28,63 +26,72 @@ pub(crate) fn add(
             need: amount,
         })?;
     overlay.set_balance(coin.id, rest)?;
-    let (draft, mut validator) = validator(overlay, &pool)?;
-    let deposited = validator
-        .pool
-        .deposit(amount, context.system.epoch, context.params.min_stake);
-    deposited.map_err(|error| failure(pool, error))?;
-    put(overlay, pool, draft, validator);
-    let receipt = StakedSoma {
-        pool,
-        deposited: context.system.epoch,
-        principal: amount,
-    };
+    let (draft, mut validator) = validator(overlay, &id)?;
+    let receipt = pool::deposit(&mut validator.pool, amount).map_err(|error| failure(id, id, error))?;
+    put(overlay, id, draft, validator);
     overlay.create(Owner::Address(owner), Content::StakedSoma(receipt));
-    overlay.tell(Event::Staked { pool, owner, amount });
+    overlay.tell(Event::Staked {
+        pool: id,
+        owner,
+        amount,
+    });
     half(amount)
 }
 
-/// Withdraws stake. What was never staked is paid at once.
+/// Withdraws stake one step further. The receipt stays with what is left of it, or else with what leaves.
 pub(crate) fn withdraw(
     overlay: &mut Overlay<'_>,
     context: &Context,
     owner: Address,
-    pool: ObjectId,
+    id: ObjectId,
     stake: &ObjectRef,
-    principal: Option<Shannons>,
+    amount: Option<Shannons>,
 ) -> Result<Moved, Failure> {
     let draft = overlay.get(&stake.id).ok_or(Failure::NotItsStake(stake.id))?;
-    let receipt = match draft.content {
-        Content::StakedSoma(receipt) if receipt.pool == pool => receipt,
-        _ => return Err(Failure::NotItsStake(stake.id)),
+    let Content::StakedSoma(receipt) = draft.content.clone() else {
+        return Err(Failure::NotItsStake(stake.id));
     };
-    let principal = principal.unwrap_or(receipt.principal);
-    let (pool_draft, mut validator) = validator(overlay, &pool)?;
-    let least = context.params.min_stake;
-    let withdrawn = validator.pool.withdraw(&receipt, principal, owner, least);
-    let (withdrawal, rest) = withdrawn.map_err(|error| failure(pool, error))?;
-    put(overlay, pool, pool_draft, validator);
-    match rest {
-        Some(receipt) => {
-            let content = Content::StakedSoma(receipt);
-            overlay.put(stake.id, Draft { content, ..draft });
+    let failure = |error| failure(id, stake.id, error);
+    let (validator_draft, mut validator) = validator(overlay, &id)?;
+    let pool = &mut validator.pool;
+    let (taken, rest) = match amount {
+        Some(amount) => {
+            let (taken, rest) = pool::split(pool, receipt, amount).map_err(failure)?;
+            (taken, Some(rest))
         }
+        None => (receipt, None),
+    };
+    let amount = pool::value(pool, &taken).map_err(failure)?;
+    let withdrawal = pool::withdraw(pool, taken, context.system.epoch).map_err(failure)?;
+    put(overlay, id, validator_draft, validator);
+    let (event, left) = match withdrawal {
+        Withdrawal::Paid(amount) => {
+            if amount > Shannons::ZERO {
+                overlay.create(Owner::Address(owner), Content::Coin(amount));
+            }
+            let pool = id;
+            (Event::Withdrawn { pool, owner, amount }, None)
+        }
+        Withdrawal::Leaving(receipt) => {
+            let pool = id;
+            (Event::Leaving { pool, owner, amount }, Some(receipt))
+        }
+    };
+    overlay.tell(event);
+    let mut receipts = rest.into_iter().chain(left);
+    match receipts.next() {
+        Some(receipt) => keep(overlay, stake.id, draft, receipt),
         None => drop(overlay.delete(&stake.id)),
     }
-    let paid = match withdrawal {
-        Withdrawal::Now(paid) => {
-            overlay.create(Owner::Address(owner), Content::Coin(paid));
-            paid
-        }
-        Withdrawal::Unbonding => Shannons::ZERO,
-    };
-    overlay.tell(Event::Withdrawn {
-        pool,
-        owner,
-        principal,
-        paid,
-    });
-    half(principal)
+    if let Some(receipt) = receipts.next() {
+        overlay.create(Owner::Address(owner), Content::StakedSoma(receipt));
+    }
+    half(amount)
+}
+
+fn keep(overlay: &mut Overlay<'_>, id: ObjectId, draft: Draft, receipt: StakedSoma) {
+    let content = Content::StakedSoma(receipt);
+    overlay.put(id, Draft { content, ..draft });
 }
 
 /// What moves into stake or out of it pays half as much for its value.
@@ -108,12 +115,14 @@ fn put(overlay: &mut Overlay<'_>, id: ObjectId, draft: Draft, validator: Box<Val
     overlay.put(id, Draft { content, ..draft });
 }
 
-fn failure(pool: ObjectId, error: StakeError) -> Failure {
+fn failure(pool: ObjectId, receipt: ObjectId, error: PoolError) -> Failure {
     match error {
-        StakeError::TooLittle { found, least } => Failure::StakeTooLittle { found, least },
-        StakeError::TooMuch { asked, held } => Failure::StakeTooMuch { asked, held },
-        StakeError::Closed => Failure::PoolClosed(pool),
-        StakeError::UnknownReceipt(_) => Failure::InvariantViolated,
-        StakeError::Amount(_) => Failure::Overflow,
+        PoolError::Closed | PoolError::NoShares => Failure::PoolClosed(pool),
+        PoolError::TooSmall => Failure::StakeTooLittle(LEAST_STAKE),
+        PoolError::OtherPool(_) => Failure::NotItsStake(receipt),
+        PoolError::Leaving => Failure::StakeLeaving(receipt),
+        PoolError::NotDue(due) => Failure::NotDue(due),
+        PoolError::NoSuchStake | PoolError::Unlike => Failure::InvariantViolated,
+        PoolError::Amount(_) => Failure::Overflow,
     }
 }

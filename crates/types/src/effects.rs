@@ -51,22 +51,15 @@ pub enum Failure {
     /// An object is no receipt for stake with this validator.
     #[error("object {0} is no stake with this validator")]
     NotItsStake(ObjectId),
-    /// Less than the least that is staked, withdrawn or left staked.
-    #[error("{found} is less than {least}")]
-    StakeTooLittle {
-        /// How much.
-        found: Shannons,
-        /// What would do.
-        least: Shannons,
-    },
-    /// More than the receipt is for.
-    #[error("{asked} of a receipt for {held}")]
-    StakeTooMuch {
-        /// How much is asked for.
-        asked: Shannons,
-        /// What the receipt is for.
-        held: Shannons,
-    },
+    /// Less than the least would be staked, withdrawn or left staked. Ask for more, or for everything.
+    #[error("less than {0} would be staked, withdrawn or left")]
+    StakeTooLittle(Shannons),
+    /// Stake that leaves can only be waited for.
+    #[error("the stake of receipt {0} is leaving")]
+    StakeLeaving(ObjectId),
+    /// What has left is not paid yet. Come back in this epoch, or without one, after the next end of an epoch.
+    #[error("what has left is not due yet")]
+    NotDue(Option<Epoch>),
     /// The pool takes no deposits: its owner has left, or it has lost nearly everything.
     #[error("the pool of {0} takes no deposits")]
     PoolClosed(ObjectId),
@@ -129,16 +122,23 @@ pub enum Event {
         /// How much.
         amount: Shannons,
     },
-    /// Stake was withdrawn. What comes back is paid when it has rested, unless it never was staked.
-    Withdrawn {
+    /// Stake began to leave.
+    Leaving {
         /// From whom.
         pool: ObjectId,
         /// By whom.
         owner: Address,
-        /// How much of what was deposited.
-        principal: Shannons,
-        /// What was paid at once.
-        paid: Shannons,
+        /// What it is worth as the epoch stands.
+        amount: Shannons,
+    },
+    /// Stake that has left, or had not begun to earn, was paid.
+    Withdrawn {
+        /// From whom.
+        pool: ObjectId,
+        /// To whom.
+        owner: Address,
+        /// How much.
+        amount: Shannons,
     },
     /// An epoch's reward came into a pool.
     Rewarded {
@@ -148,15 +148,6 @@ pub enum Event {
         amount: Shannons,
         /// What its owner has for itself, as stake.
         commission: Shannons,
-    },
-    /// Withdrawn stake has rested, and is paid.
-    Unbonded {
-        /// From whom.
-        pool: ObjectId,
-        /// To whom.
-        owner: Address,
-        /// How much.
-        amount: Shannons,
     },
     /// A validator came into the committee with this epoch, or has left it.
     Member {

@@ -48,7 +48,7 @@ pub use id::{
 pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use params::{ParamsError, ProtocolParams};
 pub use peer::PeerId;
-pub use stake::{Pool, StakeError, StakedSoma};
+pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
 pub use validator::{Economy, Validator, Validators};

@@ -56,18 +56,6 @@ pub enum Content {
     Validator(Box<Validator>),
 }
 
-impl Content {
-    /// The money in it.
-    pub fn money(&self) -> Shannons {
-        match self {
-            Self::System(_) | Self::StakedSoma(_) | Self::Validators(_) => Shannons::ZERO,
-            Self::Coin(balance) => *balance,
-            Self::Economy(economy) => economy.money(),
-            Self::Validator(validator) => validator.pool.money(),
-        }
-    }
-}
-
 /// One version of an object. BCS: the fields in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
@@ -98,11 +86,6 @@ impl Object {
             version: self.version,
             digest: self.digest(),
         }
-    }
-
-    /// The money in it, its deposit left out.
-    pub fn money(&self) -> Shannons {
-        self.content.money()
     }
 }
 

@@ -33,8 +33,6 @@ pub struct ProtocolParams {
     pub emission_per_epoch: Shannons,
     /// The part of it that is the validators'. The rest is the budget of targets.
     pub validator_emission_bps: u16,
-    /// The least that is staked, withdrawn or left staked.
-    pub min_stake: Shannons,
     /// Epochs for which withdrawn stake rests.
     pub unbonding_epochs: u64,
     /// Power of all stake, in ten-thousandths, with which a validator comes into the committee.
@@ -74,7 +72,6 @@ impl ProtocolParams {
         target_epoch_fees: SOMA,
         emission_per_epoch: Shannons::new(1_370 * SOMA.get()),
         validator_emission_bps: 2_000,
-        min_stake: SOMA,
         unbonding_epochs: 3,
         join_power_bps: 12,
         checkpoint_interval_ms: 200,
@@ -131,7 +128,6 @@ impl ProtocolParams {
                 0,
                 10_000,
             ),
-            ("min_stake", self.min_stake.get(), 1, Shannons::SUPPLY.get()),
             ("unbonding_epochs", self.unbonding_epochs, 1, 1_000),
             ("join_power_bps", self.join_power_bps.into(), 1, 10_000),
             (

@@ -50,14 +50,14 @@ pub enum TransactionKind {
         /// How much; the whole coin if it is not said.
         amount: Option<Shannons>,
     },
-    /// Withdraws stake, or a part of it.
+    /// Withdraws stake one step further: what is staked begins to leave, and what has left is paid when it is due.
     WithdrawStake {
         /// With whom it is.
         validator: ObjectId,
-        /// The receipt.
+        /// The receipt. It stands for the rest then, or for what leaves.
         stake: ObjectRef,
-        /// How much of its principal; all of it if it is not said.
-        principal: Option<Shannons>,
+        /// What the part that is withdrawn is to be worth now; everything if it is not said.
+        amount: Option<Shannons>,
     },
 }
 
@@ -161,9 +161,7 @@ impl Transaction {
         match &self.kind {
             TransactionKind::TransferCoin { amount, .. }
             | TransactionKind::AddStake { amount, .. }
-            | TransactionKind::WithdrawStake {
-                principal: amount, ..
-            } => amounts(amount.as_slice()),
+            | TransactionKind::WithdrawStake { amount, .. } => amounts(amount.as_slice()),
             TransactionKind::PayCoins {
                 coins,
                 amounts: paid,

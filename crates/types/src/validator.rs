@@ -33,7 +33,7 @@ pub struct Validators {
     pub pending: BTreeSet<ObjectId>,
     /// Who goes when this epoch closes.
     pub leaving: BTreeSet<ObjectId>,
-    /// Who has gone, and still has to pay what rests or is withdrawn.
+    /// Who has gone, and still holds stake.
     pub retired: BTreeSet<ObjectId>,
 }
 
@@ -58,13 +58,4 @@ pub struct Economy {
 impl Economy {
     /// Its id.
     pub const ID: ObjectId = ObjectId::from_low(7);
-
-    /// The money in it.
-    ///
-    /// # Panics
-    /// On more than there can be.
-    pub fn money(&self) -> Shannons {
-        let sum = self.emission.checked_add(self.fees);
-        sum.expect("the economy holds part of the supply")
-    }
 }

@@ -14,11 +14,12 @@ use types::block::block_message;
 use types::checkpoint::{Contents, Entry, Summary};
 use types::{
     Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId, Change,
-    CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee, Content,
-    Economy, Effects, EffectsDigest, Epoch, Equivocation, Event, Failure, Fee, Object, ObjectDigest,
-    ObjectId, ObjectState, Owner, Pool, ProtocolParams, ProtocolVersion, Round, SOMA, Shannons, SignedHeader,
-    SignedTransaction, StakedSoma, Status, System, Transaction, TransactionDigest, TransactionKind,
-    UnixMillis, Validator, Validators, Version, VotingPower, decode, encode,
+    CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
+    Content, Economy, Effects, EffectsDigest, Epoch, Equivocation, Event, Failure, Fee, Joined, Left, Object,
+    ObjectDigest, ObjectId, ObjectState, Owner, Pool, ProtocolParams, ProtocolVersion, Round, SOMA, Shannons,
+    Shares, SignedHeader, SignedTransaction, Stake, StakedSoma, Status, System, Transaction,
+    TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower, decode,
+    encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -238,21 +239,33 @@ fn ledger() -> String {
     let withdraw = transaction(TransactionKind::WithdrawStake {
         validator: ObjectId::from_low(20),
         stake: coin.reference(),
-        principal: Some(Shannons::new(5)),
+        amount: Some(Shannons::new(5)),
     });
-    // Stake of one epoch rests, that of the next is staked, and that of the third is not yet.
-    let staked = |epoch| StakedSoma {
-        pool: ObjectId::from_low(20),
-        deposited: Epoch::new(epoch),
-        principal: SOMA,
+    let pool = Pool {
+        balance: Shannons::new(7),
+        shares: Shares::new(9_000_000),
+        cohort: Cohort::new(4),
+        at_par: [(Cohort::new(4), SOMA)].into(),
+        joined: [(
+            Cohort::new(3),
+            Joined {
+                principal: SOMA,
+                shares: Shares::new(5),
+            },
+        )]
+        .into(),
+        leaving: Shares::new(2),
+        left: [(
+            Cohort::new(2),
+            Left {
+                shares: Shares::new(3),
+                amount: SOMA,
+                due: Epoch::new(9),
+            },
+        )]
+        .into(),
+        ..Pool::new(ObjectId::from_low(20))
     };
-    let mut pool = Pool::default();
-    pool.deposit(SOMA, Epoch::new(1), SOMA).unwrap();
-    pool.close_epoch(Epoch::new(1), 3);
-    pool.withdraw(&staked(1), SOMA, sender, SOMA).unwrap();
-    pool.deposit(SOMA, Epoch::new(2), SOMA).unwrap();
-    pool.close_epoch(Epoch::new(2), 3);
-    pool.deposit(SOMA, Epoch::new(3), SOMA).unwrap();
     let other = |id, content| Object {
         id,
         owner: Owner::Shared,
@@ -279,7 +292,13 @@ fn ledger() -> String {
         value_fee_bps: 10,
         is_safe_mode: true,
     };
-    let receipt = Content::StakedSoma(staked(3));
+    let receipt = |stake| {
+        let pool = ObjectId::from_low(20);
+        Content::StakedSoma(StakedSoma { pool, stake })
+    };
+    let cohort = Cohort::new(3);
+    let principal = Shannons::new(5);
+    let shares = Shares::new(6);
     let message = SignedTransaction::message(transfer.clone());
     let signed = SignedTransaction {
         transaction: transfer.clone(),
@@ -324,21 +343,20 @@ fn ledger() -> String {
                 owner: sender,
                 amount: Shannons::new(5),
             },
+            Event::Leaving {
+                pool: coin.id,
+                owner: sender,
+                amount: Shannons::new(5),
+            },
             Event::Withdrawn {
                 pool: coin.id,
                 owner: sender,
-                principal: Shannons::new(5),
-                paid: Shannons::ZERO,
+                amount: Shannons::new(5),
             },
             Event::Rewarded {
                 pool: coin.id,
                 amount: Shannons::new(5),
                 commission: Shannons::new(1),
-            },
-            Event::Unbonded {
-                pool: coin.id,
-                owner: sender,
-                amount: Shannons::new(5),
             },
             Event::Member {
                 validator: coin.id,
@@ -356,14 +374,9 @@ fn ledger() -> String {
         Failure::InsufficientBalance { have, need },
         Failure::NotAValidator(coin.id),
         Failure::NotItsStake(coin.id),
-        Failure::StakeTooLittle {
-            found: have,
-            least: need,
-        },
-        Failure::StakeTooMuch {
-            asked: need,
-            held: have,
-        },
+        Failure::StakeTooLittle(need),
+        Failure::StakeLeaving(coin.id),
+        Failure::NotDue(Some(Epoch::new(9))),
         Failure::PoolClosed(coin.id),
         Failure::Overflow,
         Failure::InvariantViolated,
@@ -391,7 +404,18 @@ fn ledger() -> String {
         row("Failure", &failures),
         row("Object::Coin", &coin),
         row("Object::Economy", &other(Economy::ID, Content::Economy(economy))),
-        row("Object::StakedSoma", &other(coin.id, receipt)),
+        row(
+            "Object::StakedSoma::Deposit",
+            &other(coin.id, receipt(Stake::Deposit { cohort, principal })),
+        ),
+        row(
+            "Object::StakedSoma::Exit",
+            &other(coin.id, receipt(Stake::Exit { cohort, shares })),
+        ),
+        row(
+            "Object::StakedSoma::Shares",
+            &other(coin.id, receipt(Stake::Shares(shares))),
+        ),
         row("Object::System", &system),
         row(
             "Object::Validator",

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close};
+use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close, pool};
 use proptest::prelude::*;
 use types::{
     Bounded, CommitIndex, Content, Economy, Epoch, Event, Failure, Object, ObjectId, ObjectRef, Owner, Pool,
-    ProtocolParams, ProtocolVersion, SOMA, Shannons, Status, System, Transaction, TransactionDigest,
+    ProtocolParams, ProtocolVersion, SOMA, Shannons, Stake, Status, System, Transaction, TransactionDigest,
     TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower,
 };
 
-use crate::kit::{chain, signed, user};
+use crate::kit::{chain, money_in, signed, user};
 
 const PARAMS: ProtocolParams = ProtocolParams::V1;
 
@@ -50,9 +50,12 @@ impl Network {
         let mut set = Validators::default();
         let mut objects = Vec::new();
         for (number, stake) in (0u8..).zip(stakes) {
-            let mut pool = Pool::default();
+            let id = validator_id(number);
+            let mut pool = Pool::new(id);
             if *stake > 0 {
-                pool.deposit(soma(*stake), Epoch::ZERO, SOMA).unwrap();
+                let receipt = Content::StakedSoma(pool::deposit(&mut pool, soma(*stake)).unwrap());
+                let owner = Owner::Address(user(20 + number));
+                objects.push(object(ObjectId::from_low(40 + number), owner, receipt));
             }
             let validator = Validator {
                 address: user(20 + number),
@@ -62,7 +65,6 @@ impl Network {
                 commission_bps: 1_000,
                 pool,
             };
-            let id = validator_id(number);
             set.pending.insert(id);
             objects.push(object(id, Owner::Shared, Content::Validator(Box::new(validator))));
         }
@@ -70,7 +72,7 @@ impl Network {
             let (id, owner) = (ObjectId::from_low(100 + number), Owner::Address(user(number)));
             objects.push(object(id, owner, Content::Coin(soma(*amount))));
         }
-        let held: u64 = objects.iter().map(|object| object.money().get()).sum();
+        let held: u64 = objects.iter().map(money_in).sum();
         let economy = Economy {
             emission: Shannons::new(Shannons::SUPPLY.get() - held),
             fees: Shannons::ZERO,
@@ -142,7 +144,7 @@ impl Network {
         let coins = self.of(number, true);
         coins
             .iter()
-            .map(|coin| self.state.get(&coin.id).unwrap().object().money().get())
+            .map(|coin| money_in(self.state.get(&coin.id).unwrap().object()))
             .sum()
     }
 
@@ -153,7 +155,6 @@ impl Network {
         let context = Context {
             system: self.system(),
             commit: CommitIndex::new(self.commit),
-            params: PARAMS,
             prices: Prices::new(&PARAMS, economy.value_fee_bps),
         };
         let transaction = Transaction {
@@ -182,18 +183,12 @@ impl Network {
         self.run(number, coin, kind)
     }
 
-    fn withdraw(
-        &mut self,
-        number: u8,
-        validator: u8,
-        stake: ObjectRef,
-        principal: Option<Shannons>,
-    ) -> Status {
+    fn withdraw(&mut self, number: u8, validator: u8, stake: ObjectRef, amount: Option<Shannons>) -> Status {
         let gas = self.of(number, true)[0];
         let kind = TransactionKind::WithdrawStake {
             validator: validator_id(validator),
             stake,
-            principal,
+            amount,
         };
         self.run(number, gas, kind)
     }
@@ -209,7 +204,7 @@ impl Network {
     fn check_supply(&self) {
         let held = self.state.iter().map(|live| {
             let object = live.object();
-            object.money().get() + object.deposit.get()
+            money_in(object) + object.deposit.get()
         });
         assert_eq!(held.sum::<u64>(), Shannons::SUPPLY.get());
     }
@@ -240,9 +235,9 @@ fn an_epoch_divides_fees_and_a_fifth_of_the_emission_by_power() {
     let spent = soma(274).get() - (soma(274).get() + fees.get()) % 2;
     assert_eq!(network.economy().emission.get(), before.get() - spent);
     assert_eq!(network.economy().fees, Shannons::ZERO);
-    let staked = network.validator(0).pool.balance().get();
+    let staked = network.validator(0).pool.balance.get();
     assert_eq!(staked, soma(300_010).get() + half);
-    assert_eq!(network.of(20, false).len(), 1, "the commission is stake");
+    assert_eq!(network.of(20, false).len(), 2, "the commission is stake");
     assert_eq!(network.system().epoch, Epoch::new(2));
 }
 
@@ -255,21 +250,25 @@ fn a_staker_earns_from_the_next_epoch_on_and_is_paid_three_after_it_left() {
     let receipt = network.of(0, false)[0];
     network.close();
     assert_eq!(network.withdraw(0, 1, receipt, None), Status::Success);
-    assert_eq!(network.of(0, false), []);
-    let before = network.money(0);
     let fees = network.economy().fees.get();
-    for _ in 0..3 {
+    for due in [
+        None,
+        Some(Epoch::new(7)),
+        Some(Epoch::new(7)),
+        Some(Epoch::new(7)),
+    ] {
+        let receipt = network.of(0, false)[0];
+        let early = network.withdraw(0, 1, receipt, None);
+        assert_eq!(early, Status::Failure(Failure::NotDue(due)));
         network.close();
-        assert_eq!(network.money(0), before);
     }
-    let events = network.close();
-    let paid = network.money(0) - before;
-    let unbonded = Event::Unbonded {
-        pool: validator_id(1),
-        owner: user(0),
-        amount: Shannons::new(paid),
-    };
-    assert!(events.contains(&unbonded), "{events:?}");
+    let (before, fee) = (network.money(0), network.economy().fees.get());
+    assert_eq!(
+        network.withdraw(0, 1, network.of(0, false)[0], None),
+        Status::Success
+    );
+    assert_eq!(network.of(0, false), []);
+    let paid = network.money(0) + network.economy().fees.get() - fee - before;
     // Two epochs with half of the pool, less a little for commissions that became stake; the pool has half of 274 SOMA, and of
     // the fees of the second.
     let earned = paid - soma(100_000).get();
@@ -282,25 +281,24 @@ fn a_staker_earns_from_the_next_epoch_on_and_is_paid_three_after_it_left() {
 
 #[test]
 fn what_cannot_be_staked_or_withdrawn_says_why() {
-    let mut network = Network::new(&[100_000], &[100, 100]);
+    let mut network = Network::new(&[100_000, 100_000], &[100, 100]);
     network.close();
     let half = Shannons::new(SOMA.get() / 2);
-    let too_little = Status::Failure(Failure::StakeTooLittle {
-        found: half,
-        least: SOMA,
-    });
-    assert_eq!(network.stake(0, 0, half), too_little);
+    let too_little = Status::Failure(Failure::StakeTooLittle(SOMA));
+    assert_eq!(network.stake(0, 0, half), too_little.clone());
     let nobody = Status::Failure(Failure::NotAValidator(validator_id(7)));
     assert_eq!(network.stake(0, 7, soma(5)), nobody);
     assert_eq!(network.stake(0, 0, soma(5)), Status::Success);
     let receipt = network.of(0, false)[0];
-    assert_eq!(network.withdraw(0, 0, receipt, Some(half)), too_little);
+    assert_eq!(network.withdraw(0, 0, receipt, Some(half)), too_little.clone());
+    let most = Shannons::new(soma(5).get() - half.get());
+    assert_eq!(
+        network.withdraw(0, 0, network.of(0, false)[0], Some(most)),
+        too_little.clone()
+    );
     assert_eq!(
         network.withdraw(0, 0, network.of(0, false)[0], Some(soma(6))),
-        Status::Failure(Failure::StakeTooMuch {
-            asked: soma(6),
-            held: soma(5)
-        })
+        too_little
     );
     assert_eq!(
         network.withdraw(1, 0, network.of(0, false)[0], None),
@@ -308,14 +306,14 @@ fn what_cannot_be_staked_or_withdrawn_says_why() {
     );
     let coin = network.of(0, true)[0];
     assert_eq!(
-        network.withdraw(0, 7, network.of(0, false)[0], None),
+        network.withdraw(0, 1, network.of(0, false)[0], None),
         Status::Failure(Failure::NotItsStake(receipt.id))
     );
     let gas = network.of(1, true)[0];
     let kind = TransactionKind::WithdrawStake {
         validator: validator_id(0),
         stake: gas,
-        principal: None,
+        amount: None,
     };
     assert_eq!(
         network.run(1, gas, kind),
@@ -349,15 +347,39 @@ fn a_receipt_that_was_given_away_is_its_new_owners() {
     network.close();
     let receipt = network.of(1, false)[0];
     assert_eq!(network.withdraw(1, 0, receipt, Some(soma(2))), Status::Success);
-    let before = network.money(1);
+    let two = network.of(1, false);
+    assert_eq!(two.len(), 2, "one for what leaves, and one for the rest");
     (0..4).for_each(|_| drop(network.close()));
-    assert!(network.money(1) - before >= soma(2).get());
+    let (before, fee) = (network.money(1), network.economy().fees.get());
+    let left = network.of(1, false);
+    let leaving = left
+        .into_iter()
+        .find(|receipt| receipt.id != two[0].id && receipt.id != two[1].id);
+    assert_eq!(leaving, None);
+    let paid: Vec<Status> = two
+        .iter()
+        .map(|receipt| network.state.get(&receipt.id).unwrap().reference())
+        .collect::<Vec<_>>()
+        .into_iter()
+        .filter(|receipt| {
+            let Content::StakedSoma(staked) = network.content(receipt.id) else {
+                panic!("it is a receipt")
+            };
+            matches!(staked.stake, Stake::Exit { .. })
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|receipt| network.withdraw(1, 0, receipt, None))
+        .collect();
+    assert_eq!(paid, [Status::Success]);
+    let gained = network.money(1) + network.economy().fees.get() - fee - before;
+    assert!(gained >= soma(2).get(), "{gained}");
     assert_eq!(network.of(1, false).len(), 1, "the rest stays staked");
 }
 
 #[test]
 fn who_leaves_earns_this_epoch_and_no_other_and_who_has_too_little_waits() {
-    let mut network = Network::new(&[100_000, 100_000, 0], &[1_000]);
+    let mut network = Network::new(&[100_000, 100_000, 50], &[1_000]);
     let events = network.close();
     assert_eq!(
         events
@@ -382,10 +404,10 @@ fn who_leaves_earns_this_epoch_and_no_other_and_who_has_too_little_waits() {
         BTreeMap::from([(validator_id(0), VotingPower::TOTAL)])
     );
     assert!(set.retired.contains(&validator_id(1)));
-    let balance = network.validator(1).pool.balance();
+    let balance = network.validator(1).pool.balance;
     assert!(balance > soma(100_000));
     network.close();
-    assert_eq!(network.validator(1).pool.balance(), balance);
+    assert_eq!(network.validator(1).pool.balance, balance);
     let closed = Status::Failure(Failure::PoolClosed(validator_id(1)));
     assert_eq!(network.stake(0, 1, soma(5)), closed);
     assert_eq!(network.stake(0, 2, soma(300)), Status::Success);
@@ -417,10 +439,8 @@ fn an_epoch_that_cannot_be_closed_ends_in_safe_mode_and_the_next_hands_out_what_
     assert!(matches!(events[0], Event::Rewarded { .. }));
     assert!(!network.economy().is_safe_mode);
     // What was staked in the epoch that failed is stake now.
-    let receipt = network.of(0, false)[0];
-    assert_eq!(network.withdraw(0, 0, receipt, None), Status::Success);
     assert_eq!(
-        network.validator(0).pool.balance().get() / SOMA.get(),
+        network.validator(0).pool.balance.get() / SOMA.get(),
         100_005 + 274
     );
 }
@@ -500,17 +520,22 @@ proptest! {
                 }
             }
         }
-        for who in 0..3 {
-            for receipt in network.of(who, false) {
-                let Content::StakedSoma(stake) = network.content(receipt.id) else { panic!("it is a receipt") };
-                let validator = stake.pool.as_bytes()[31] - 20;
-                prop_assert_eq!(network.withdraw(who, validator, receipt, None), Status::Success);
+        for turn in 0..3 {
+            for who in 0..3 {
+                for receipt in network.of(who, false) {
+                    let Content::StakedSoma(stake) = network.content(receipt.id) else { panic!("it is a receipt") };
+                    let validator = stake.pool.as_bytes()[31] - 20;
+                    let done = network.withdraw(who, validator, receipt, None);
+                    let waits = matches!(done, Status::Failure(Failure::NotDue(_)));
+                    prop_assert!(done == Status::Success || waits && turn < 2, "{:?}", done);
+                }
             }
+            (0..5).for_each(|_| drop(network.close()));
         }
-        (0..5).for_each(|_| drop(network.close()));
         for who in 0..3 {
+            prop_assert_eq!(network.of(who, false), vec![]);
             // Fees are the only loss, and each step pays little.
-            prop_assert!(network.money(who) > soma(4_990).get(), "{}", network.money(who));
+            prop_assert!(network.money(who) > soma(4_980).get(), "{}", network.money(who));
         }
     }
 }

@@ -7,7 +7,7 @@ use ledger::{Application, Memory};
 use proptest::prelude::*;
 use types::{ObjectRef, Owner, Shannons, Status, Transaction, TransactionKind, Version};
 
-use crate::kit::{PRICES, World, list, signed, user};
+use crate::kit::{self, PRICES, World, list, signed, user};
 
 const USERS: u8 = 4;
 
@@ -243,7 +243,7 @@ proptest! {
                 }
             }
             for live in world.state.iter().filter(|live| live.object().owner != Owner::Shared) {
-                prop_assert!(live.object().money() > Shannons::ZERO, "no coin holds nothing");
+                prop_assert!(kit::money_in(live.object()) > 0, "no coin holds nothing");
             }
             let fee = effects.fee.total().get();
             let gives_gas = kind.owned().iter().any(|used| used.id == gas[0].id)
@@ -278,5 +278,5 @@ proptest! {
 
 fn money_in(state: &Memory, named: &ObjectRef) -> u64 {
     let live = state.iter().find(|live| live.object().id == named.id);
-    live.unwrap().object().money().get()
+    kit::money_in(live.unwrap().object())
 }

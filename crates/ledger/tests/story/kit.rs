@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crypto::{Address, Digest, Ed25519SecretKey, UserSignature, Verified};
-use ledger::{Context, Memory, Objects, Outcome, Prices, Reject, execute};
+use ledger::{Context, Memory, Objects, Outcome, Prices, Reject, execute, money};
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Object, ObjectId, ObjectRef, Owner,
-    ProtocolParams, ProtocolVersion, Shannons, SignedTransaction, System, Transaction, TransactionDigest,
-    TransactionKind, UnixMillis, Version,
+    ProtocolVersion, Shannons, SignedTransaction, System, Transaction, TransactionDigest, TransactionKind,
+    UnixMillis, Version,
 };
 
 pub const PRICES: Prices = Prices {
@@ -79,7 +79,6 @@ impl World {
             context: Context {
                 system,
                 commit: CommitIndex::new(7),
-                params: ProtocolParams::V1,
                 prices: PRICES,
             },
             state: coins.chain([economy]).collect(),
@@ -128,7 +127,7 @@ impl World {
     pub fn supply(&self) -> u64 {
         let held = self.state.iter().map(|live| {
             let object = live.object();
-            object.money().get() + object.deposit.get()
+            money_in(object) + object.deposit.get()
         });
         held.sum::<u64>() + self.fees.get()
     }
@@ -141,7 +140,7 @@ impl World {
                 balances
                     .entry(owner)
                     .or_default()
-                    .push(live.object().money().get());
+                    .push(money_in(live.object()));
             }
         }
         balances.values_mut().for_each(|coins| coins.sort_unstable());
@@ -163,4 +162,9 @@ pub fn signed(signer: u8, transaction: Transaction) -> Verified<Transaction> {
     }
     .verify()
     .unwrap()
+}
+
+/// The money in an object, its deposit left out.
+pub fn money_in(object: &Object) -> u64 {
+    money(&object.content).unwrap().get()
 }

@@ -1,0 +1,18 @@
+//! Where the money is.
+
+use types::{AmountError, Content, Shannons};
+
+use crate::pool;
+
+/// The money in an object, its deposit left out: every shannon of the supply lies in one object, in its content or its deposit.
+///
+/// # Errors
+/// [`AmountError::Overflow`], on more than there can be.
+pub fn money(content: &Content) -> Result<Shannons, AmountError> {
+    match content {
+        Content::System(_) | Content::StakedSoma(_) | Content::Validators(_) => Ok(Shannons::ZERO),
+        Content::Coin(balance) => Ok(*balance),
+        Content::Economy(economy) => economy.emission.checked_add(economy.fees),
+        Content::Validator(validator) => pool::held(&validator.pool),
+    }
+}
