@@ -1,5 +1,5 @@
 //! Keys, digests, signatures, multisig, intents and authenticated encryption: a thin typed layer over well-kept
-//! libraries, with no cryptography of its own.
+//! libraries, with no cryptography of its own but the sum in [`multiset`].
 //!
 //! Not here: who may sign what (`types` knows committees, `ledger` knows owners), where keys are stored (`cli`),
 //! and any source of randomness: every secret is made from a seed that the caller gives.
@@ -12,8 +12,8 @@
 //! - Secret bytes are never printed, and the types that hold them wipe them when dropped. Not wiped is what the
 //!   libraries below copy on the way: of a key's text, and of the seed that a BLS key is drawn from.
 //!
-//! Modules in reading order: [`bytes`], [`digest`], [`scheme`], [`ed25519`], [`bls`], [`bitmap`], [`verified`],
-//! [`intent`], [`address`], [`user`], [`multisig`], [`authority`], [`keytext`], [`segments`].
+//! Modules in reading order: [`bytes`], [`digest`], [`multiset`], [`scheme`], [`ed25519`], [`bls`], [`bitmap`],
+//! [`verified`], [`intent`], [`address`], [`user`], [`multisig`], [`authority`], [`keytext`], [`segments`].
 
 pub mod address;
 pub mod authority;
@@ -24,6 +24,7 @@ pub mod digest;
 pub mod ed25519;
 pub mod intent;
 pub mod keytext;
+pub mod multiset;
 pub mod multisig;
 pub mod scheme;
 pub mod segments;
@@ -38,6 +39,7 @@ pub use bytes::{FixedBytes, InvalidBytes};
 pub use digest::{Digest, Hasher};
 pub use ed25519::{Ed25519PublicKey, Ed25519Scheme, Ed25519SecretKey, Ed25519Signature};
 pub use intent::{App, Intent, IntentMessage, Scope};
+pub use multiset::MultisetHash;
 pub use multisig::{MultiSig, MultiSigKey};
 pub use scheme::{Claim, InvalidClaim, Scheme, SignatureError, Work};
 pub use user::UserSignature;

@@ -11,11 +11,12 @@
 //!
 //! Modules in reading order: [`mod@money`], [`pool`], [`state`], `overlay`, [`gas`], `coins`, `stake`, [`mod@execute`],
 //! [`schedule`], [`commit`], [`checkpoint`],
-//! [`fees`], [`epoch`].
+//! [`fees`], [`epoch`], [`draw`].
 
 pub mod checkpoint;
 mod coins;
 pub mod commit;
+pub mod draw;
 pub mod epoch;
 pub mod execute;
 pub mod fees;
