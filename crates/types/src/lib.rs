@@ -9,7 +9,7 @@
 //! - The voting power of a [`Committee`] is exactly 10,000.
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
-//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`].
+//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`score`].
 
 pub mod amount;
 pub mod block;
@@ -20,6 +20,7 @@ pub mod counter;
 pub mod decode;
 pub mod id;
 pub mod peer;
+pub mod score;
 pub mod time;
 pub mod voting_power;
 
@@ -36,5 +37,6 @@ pub use id::{
     TransactionDigest,
 };
 pub use peer::PeerId;
+pub use score::{Direction, Distance, Embedding, Loss, distance};
 pub use time::{Mono, UnixMillis};
 pub use voting_power::{VotingPower, voting_power};

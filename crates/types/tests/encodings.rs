@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use types::block::block_message;
 use types::{
     Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId,
-    CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
-    EffectsDigest, Epoch, Equivocation, ObjectDigest, ObjectId, ProtocolVersion, Round, Shannons,
-    SignedHeader, TransactionDigest, UnixMillis, Version, VotingPower, decode, encode,
+    CheckpointDigest, CheckpointSequence, Commit, CommitDigest, CommitIndex, CommitRef, Committee, Direction,
+    Distance, EffectsDigest, Embedding, Epoch, Equivocation, Loss, ObjectDigest, ObjectId, ProtocolVersion,
+    Round, Shannons, SignedHeader, TransactionDigest, UnixMillis, Version, VotingPower, decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -183,6 +183,23 @@ fn blocks_and_commits() -> String {
     .concat()
 }
 
+fn scores() -> String {
+    let far = (1 << 30) - 1;
+    [
+        row(
+            "Direction",
+            &Direction::new(vec![1 << 19, 0, -(1 << 19)]).unwrap(),
+        ),
+        row("Distance", &Distance::new(978_000_000).unwrap()),
+        row(
+            "Embedding",
+            &Embedding::new(vec![far, 0x0102_0304, -far]).unwrap(),
+        ),
+        row("Loss", &Loss::new(0x0102_0304_0506, 0x0001_0203).unwrap()),
+    ]
+    .concat()
+}
+
 #[test]
 fn every_encoding_is_the_golden_one() {
     let now = [
@@ -190,6 +207,7 @@ fn every_encoding_is_the_golden_one() {
         committee_and_certificate(),
         ids_and_numbers(),
         blocks_and_commits(),
+        scores(),
     ]
     .concat();
     let mut settings = insta::Settings::clone_current();
