@@ -10,7 +10,7 @@
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
 //! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`],
-//! [`merkle`], [`checkpoint`], [`stake`], [`validator`], [`params`].
+//! [`merkle`], [`checkpoint`], [`stake`], [`validator`], [`params`], [`score`].
 
 pub mod amount;
 pub mod block;
@@ -26,6 +26,7 @@ pub mod merkle;
 pub mod object;
 pub mod params;
 pub mod peer;
+pub mod score;
 pub mod stake;
 pub mod time;
 pub mod transaction;
@@ -48,6 +49,7 @@ pub use id::{
 pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use params::{ParamsError, ProtocolParams};
 pub use peer::PeerId;
+pub use score::{Direction, Distance, Embedding, Loss, distance};
 pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};

@@ -15,11 +15,11 @@ use types::checkpoint::{Contents, Entry, Summary};
 use types::{
     Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId, Change,
     CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
-    Content, Economy, Effects, EffectsDigest, Epoch, Equivocation, Event, Failure, Fee, Joined, Left, Object,
-    ObjectDigest, ObjectId, ObjectState, Owner, Pool, ProtocolParams, ProtocolVersion, Round, SOMA, Shannons,
-    Shares, SignedHeader, SignedTransaction, Stake, StakedSoma, Status, System, Transaction,
-    TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower, decode,
-    encode,
+    Content, Direction, Distance, Economy, Effects, EffectsDigest, Embedding, Epoch, Equivocation, Event,
+    Failure, Fee, Joined, Left, Loss, Object, ObjectDigest, ObjectId, ObjectState, Owner, Pool,
+    ProtocolParams, ProtocolVersion, Round, SOMA, Shannons, Shares, SignedHeader, SignedTransaction, Stake,
+    StakedSoma, Status, System, Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator,
+    Validators, Version, VotingPower, decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -438,6 +438,23 @@ fn ledger() -> String {
     .concat()
 }
 
+fn scores() -> String {
+    let far = (1 << 30) - 1;
+    [
+        row(
+            "Direction",
+            &Direction::new(vec![1 << 19, 0, -(1 << 19)]).unwrap(),
+        ),
+        row("Distance", &Distance::new(978_000_000).unwrap()),
+        row(
+            "Embedding",
+            &Embedding::new(vec![far, 0x0102_0304, -far]).unwrap(),
+        ),
+        row("Loss", &Loss::new(0x0102_0304_0506, 0x0001_0203).unwrap()),
+    ]
+    .concat()
+}
+
 #[test]
 fn every_encoding_is_the_golden_one() {
     let now = [
@@ -446,6 +463,7 @@ fn every_encoding_is_the_golden_one() {
         ids_and_numbers(),
         blocks_and_commits(),
         ledger(),
+        scores(),
     ]
     .concat();
     let mut settings = insta::Settings::clone_current();

@@ -137,10 +137,7 @@ impl World {
         let mut balances = BTreeMap::<Address, Vec<u64>>::new();
         for live in self.state.iter() {
             if let Owner::Address(owner) = live.object().owner {
-                balances
-                    .entry(owner)
-                    .or_default()
-                    .push(money_in(live.object()));
+                balances.entry(owner).or_default().push(money_in(live.object()));
             }
         }
         balances.values_mut().for_each(|coins| coins.sort_unstable());
