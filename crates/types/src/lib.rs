@@ -9,7 +9,7 @@
 //! - The voting power of a [`Committee`] is exactly 10,000.
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
-//! [`mod@voting_power`], [`certificate`], [`block`], [`commit`].
+//! [`mod@voting_power`], [`params`], [`certificate`], [`block`], [`commit`].
 
 pub mod amount;
 pub mod block;
@@ -19,6 +19,7 @@ pub mod committee;
 pub mod counter;
 pub mod decode;
 pub mod id;
+pub mod params;
 pub mod peer;
 pub mod time;
 pub mod voting_power;
@@ -35,6 +36,7 @@ pub use id::{
     BlockDigest, ChainId, CheckpointDigest, CommitDigest, EffectsDigest, ObjectDigest, ObjectId,
     TransactionDigest,
 };
+pub use params::{GenesisParams, ParamsError, ProtocolParams};
 pub use peer::PeerId;
 pub use time::{Mono, UnixMillis};
 pub use voting_power::{VotingPower, voting_power};
