@@ -8,3 +8,7 @@
 //!   a type does not define.
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
+//!
+//! Modules in reading order: [`fees`].
+
+pub mod fees;
