@@ -9,6 +9,7 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`fees`].
+//! Modules in reading order: [`fees`], [`emission`].
 
+pub mod emission;
 pub mod fees;
