@@ -9,7 +9,9 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`fees`], [`emission`].
+//! Modules in reading order: [`fees`], [`emission`], [`pacing`], [`difficulty`].
 
+pub mod difficulty;
 pub mod emission;
 pub mod fees;
+pub mod pacing;
