@@ -4,8 +4,14 @@ use types::{Address, Content, Event, Failure, ObjectRef, Owner, Shannons};
 
 use crate::overlay::Overlay;
 
-/// What the transaction's fee goes by: how much it moves.
-pub(crate) type Moved = Shannons;
+/// What the transaction's fee for value goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// It moves so much.
+    Whole(Shannons),
+    /// It moves so much into stake or out of it, for half of the fee.
+    Stake(Shannons),
+}
 
 /// Gives a coin away, or an amount of it.
 pub(crate) fn transfer(
@@ -26,7 +32,7 @@ pub(crate) fn transfer(
         overlay.create(Owner::Address(to), Content::Coin(amount));
     }
     overlay.tell(Event::Paid { from, to, amount });
-    Ok(amount)
+    Ok(Moved::Whole(amount))
 }
 
 /// Merges coins, and pays from them.
@@ -41,7 +47,7 @@ pub(crate) fn pay(
     let ids = || coins.iter().map(|coin| coin.id);
     // A transaction with no coins does not get here.
     let Some(purse) = ids().find(|id| Some(*id) == gas).or(ids().next()) else {
-        return Ok(Shannons::ZERO);
+        return Ok(Moved::Whole(Shannons::ZERO));
     };
     let mut balance = Shannons::ZERO;
     for id in ids() {
@@ -60,7 +66,7 @@ pub(crate) fn pay(
                 amount: balance,
             });
         }
-        return Ok(balance);
+        return Ok(Moved::Whole(balance));
     };
     let total = amounts.iter().copied().try_fold(Shannons::ZERO, add)?;
     overlay.set_balance(purse, short(balance, total)?)?;
@@ -72,7 +78,7 @@ pub(crate) fn pay(
             amount: *amount,
         });
     }
-    Ok(total)
+    Ok(Moved::Whole(total))
 }
 
 /// Gives objects away.
@@ -97,7 +103,7 @@ pub(crate) fn give(
         }
         overlay.give(*id, to)?;
     }
-    Ok(moved)
+    Ok(Moved::Whole(moved))
 }
 
 fn add(one: Shannons, other: Shannons) -> Result<Shannons, Failure> {

@@ -12,6 +12,7 @@ use types::{
     Validators, Version, VotingPower, voting_power,
 };
 
+use crate::emission::Emission;
 use crate::execute::{Writes, written};
 use crate::fees::next_value_fee;
 use crate::overlay::{Draft, Overlay};
@@ -211,9 +212,10 @@ impl Close<'_, '_> {
         economy: &mut Economy,
     ) -> Result<BTreeMap<ObjectId, Shannons>, CloseError> {
         let mut commissions = BTreeMap::new();
-        let emission = self.params.emission_per_epoch.min(economy.emission);
-        let share = emission.mul_div(self.params.validator_emission_bps.into(), 10_000, Rounding::Down)?;
-        economy.emission = economy.emission.checked_sub(share)?;
+        // What is the targets' is theirs only when there are targets.
+        let (emission, rest) = Emission::draw(self.params, economy.emission);
+        let share = emission.validators;
+        economy.emission = rest.checked_add(emission.targets)?;
         let pot = std::mem::take(&mut economy.fees).checked_add(share)?;
         let mut rest = pot;
         for (id, power) in &set.members {
@@ -300,7 +302,7 @@ impl Close<'_, '_> {
             stakes.insert(id, (validator.address, validator.pool.balance));
         }
         let total: u128 = stakes.values().map(|(_, stake)| u128::from(stake.get())).sum();
-        let least = u128::from(self.params.join_power_bps) * total;
+        let least = u128::from(self.params.join_power.get()) * total;
         stakes.retain(|id, (_, stake)| {
             let suffices = *stake > Shannons::ZERO && u128::from(stake.get()) * 10_000 >= least;
             set.members.contains_key(id) || suffices

@@ -9,7 +9,8 @@ use types::{
 };
 
 use crate::coins;
-use crate::gas::{self, Prices};
+use crate::fees::Prices;
+use crate::gas;
 use crate::overlay::Overlay;
 use crate::stake;
 use crate::state::{Live, Objects};
@@ -188,7 +189,7 @@ impl<'a> Run<'a> {
     fn attempt(&self) -> Result<(Overlay<'a>, Fee), Failure> {
         let (context, transaction) = (self.context, self.transaction);
         let mut overlay = self.overlay();
-        let (base, verdict) = gas::collect(&mut overlay, self.gas, transaction, &context.prices);
+        let (paid, verdict) = gas::collect(&mut overlay, self.gas, transaction, &context.prices);
         verdict?;
         for used in transaction.kind.owned() {
             if used.id != self.gas {
@@ -197,8 +198,7 @@ impl<'a> Run<'a> {
         }
         let moved = self.apply(&mut overlay)?;
         self.touch(&mut overlay);
-        let bytes = types::encode(transaction).len() as u64;
-        let fee = gas::settle(&mut overlay, self.gas, base, moved, bytes, &context.prices)?;
+        let fee = gas::settle(&mut overlay, self.gas, paid, moved, &context.prices)?;
         overlay.check_supply(&fee)?;
         Ok((overlay, fee))
     }
@@ -206,12 +206,8 @@ impl<'a> Run<'a> {
     /// Pays for being executed, and nothing else.
     fn pay_only(&self) -> (Overlay<'a>, Fee) {
         let mut overlay = self.overlay();
-        let (base, _) = gas::collect(&mut overlay, self.gas, self.transaction, &self.context.prices);
+        let (fee, _) = gas::collect(&mut overlay, self.gas, self.transaction, &self.context.prices);
         self.touch(&mut overlay);
-        let fee = Fee {
-            base,
-            ..Fee::default()
-        };
         overlay.close_gas();
         (overlay, fee)
     }

@@ -9,20 +9,23 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`mod@money`], [`pool`], [`state`], `overlay`, [`gas`], `coins`, `stake`, [`mod@execute`],
+//! Modules in reading order: [`mod@money`], [`pool`], [`state`], `overlay`, [`fees`], `gas`, `coins`, `stake`, [`mod@execute`],
 //! [`schedule`], [`commit`], [`checkpoint`],
-//! [`fees`], [`epoch`], [`draw`].
+//! [`epoch`], [`emission`], [`pacing`], [`difficulty`], [`draw`].
 
 pub mod checkpoint;
 mod coins;
 pub mod commit;
+pub mod difficulty;
 pub mod draw;
+pub mod emission;
 pub mod epoch;
 pub mod execute;
 pub mod fees;
-pub mod gas;
+mod gas;
 pub mod money;
 mod overlay;
+pub mod pacing;
 pub mod pool;
 pub mod schedule;
 mod stake;
@@ -31,6 +34,6 @@ pub mod state;
 pub use commit::{Application, Applied, NoEconomy};
 pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
-pub use gas::Prices;
+pub use fees::Prices;
 pub use money::money;
 pub use state::{Live, Memory, Objects};

@@ -1,8 +1,6 @@
 //! Staking with validators.
 
-use types::{
-    Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Rounding, Shannons, StakedSoma, Validator,
-};
+use types::{Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Shannons, StakedSoma, Validator};
 
 use crate::coins::Moved;
 use crate::execute::Context;
@@ -35,7 +33,7 @@ pub(crate) fn add(
         owner,
         amount,
     });
-    half(amount)
+    Ok(Moved::Stake(amount))
 }
 
 /// Withdraws stake one step further. The receipt stays with what is left of it, or else with what leaves.
@@ -86,17 +84,12 @@ pub(crate) fn withdraw(
     if let Some(receipt) = receipts.next() {
         overlay.create(Owner::Address(owner), Content::StakedSoma(receipt));
     }
-    half(amount)
+    Ok(Moved::Stake(amount))
 }
 
 fn keep(overlay: &mut Overlay<'_>, id: ObjectId, draft: Draft, receipt: StakedSoma) {
     let content = Content::StakedSoma(receipt);
     overlay.put(id, Draft { content, ..draft });
-}
-
-/// What moves into stake or out of it pays half as much for its value.
-fn half(amount: Shannons) -> Result<Moved, Failure> {
-    amount.mul_div(1, 2, Rounding::Up).map_err(|_| Failure::Overflow)
 }
 
 fn validator(overlay: &Overlay<'_>, id: &ObjectId) -> Result<(Draft, Box<Validator>), Failure> {

@@ -47,7 +47,7 @@ pub use id::{
     TransactionDigest,
 };
 pub use object::{Content, Object, ObjectRef, Owner, System};
-pub use params::{ParamsError, ProtocolParams};
+pub use params::{GenesisParams, ParamsError, ProtocolParams};
 pub use peer::PeerId;
 pub use score::{Direction, Distance, Embedding, Loss, distance};
 pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};

@@ -425,7 +425,10 @@ fn ledger() -> String {
             "Object::Validators",
             &other(Validators::ID, Content::Validators(validators)),
         ),
-        row("ProtocolParams", &ProtocolParams::V1),
+        row(
+            "ProtocolParams",
+            &ProtocolParams::of(ProtocolVersion::new(1)).unwrap(),
+        ),
         row("Proof", &contents.tree().prove(1).unwrap()),
         row("SignedTransaction", &signed),
         row("Status::Failure", &Status::Failure(Failure::Overflow)),

@@ -265,7 +265,7 @@ proptest! {
                     }
                 }
                 Status::Failure(_) => {
-                    prop_assert!(fee <= PRICES.base.get());
+                    prop_assert!(fee <= PRICES.admission(types::encode(&transaction).len() as u64).get());
                     prop_assert_eq!(&effects.events, &vec![]);
                     *expected.entry(user(wish.sender)).or_default() -= i128::from(fee);
                 }

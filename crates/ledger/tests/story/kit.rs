@@ -15,6 +15,7 @@ pub const PRICES: Prices = Prices {
     object: Shannons::new(300),
     byte: Shannons::new(1),
     free_bytes: 256,
+    refund_bps: 5_000,
     value_bps: 10,
 };
 
