@@ -9,9 +9,8 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`mod@money`], [`pool`], [`state`], `overlay`, [`fees`], `gas`, `coins`, `stake`, [`mod@execute`],
-//! [`schedule`], [`commit`], [`checkpoint`],
-//! [`epoch`], [`emission`], [`pacing`], [`difficulty`], [`draw`].
+//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`,
+//! [`mod@execute`], [`schedule`], [`commit`], [`checkpoint`], [`emission`], [`epoch`], [`draw`], [`pacing`], [`difficulty`].
 
 pub mod checkpoint;
 mod coins;
