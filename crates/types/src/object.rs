@@ -74,6 +74,9 @@ pub struct Object {
 }
 
 impl Object {
+    /// Bytes of the encoding of a coin, whatever it holds.
+    pub const COIN_BYTES: u32 = 122;
+
     /// `H(Object:: ‖ BCS)`.
     pub fn digest(&self) -> ObjectDigest {
         ObjectDigest::new(Digest::of_value("Object", self))
@@ -98,4 +101,24 @@ pub struct ObjectRef {
     pub version: Version,
     /// What it is then.
     pub digest: ObjectDigest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coin_has_one_length() {
+        for (balance, owner) in [(0, 0), (u64::MAX, 255)] {
+            let coin = Object {
+                id: ObjectId::from_low(1),
+                version: Version::MAX,
+                owner: Owner::Address(Address::new([owner; 32])),
+                deposit: Shannons::ZERO,
+                previous: TransactionDigest::new(Digest::ZERO),
+                content: Content::Coin(Shannons::new(balance)),
+            };
+            assert_eq!(crate::encode(&coin).len(), Object::COIN_BYTES as usize);
+        }
+    }
 }

@@ -341,6 +341,13 @@ impl ProtocolParams {
             ("base_fee", self.base_fee.get(), 1, SOMA.get()),
             ("write_fee", self.write_fee.get(), 0, SOMA.get()),
             ("byte_fee", self.byte_fee.get(), 0, SOMA.get()),
+            // Nothing is deposited for a coin: what pays can be merged and used up without a rest.
+            (
+                "free_object_bytes",
+                self.free_object_bytes.into(),
+                crate::Object::COIN_BYTES.into(),
+                u32::MAX.into(),
+            ),
             ("storage_refund_bps", self.storage_refund_bps.into(), 0, BPS),
             ("min_value_fee_bps", low, 0, high),
             ("max_value_fee_bps", high, low, BPS),

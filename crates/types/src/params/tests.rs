@@ -46,7 +46,8 @@ fn a_parameter_that_no_chain_can_have_is_named() {
     );
 
     type Spoil = fn(&mut ProtocolParams);
-    let wrong: [(&str, Spoil); 12] = [
+    let wrong: [(&str, Spoil); 13] = [
+        ("free_object_bytes", |params| params.free_object_bytes = 100),
         ("epoch_duration_ms", |params| params.epoch_duration_ms = 0),
         ("swapped_power", |params| {
             params.swapped_power = VotingPower::VALIDITY
