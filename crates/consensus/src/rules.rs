@@ -146,7 +146,7 @@ impl Default for Pace {
         Self {
             leader_timeout: Duration::from_millis(250),
             min_round: Duration::from_millis(5),
-            idle_round: Duration::from_millis(100),
+            idle_round: Duration::from_millis(500),
             max_clock_wait: Duration::from_millis(250),
             fetch_wait: Duration::from_millis(20),
             fetch_timeout: Duration::from_millis(500),

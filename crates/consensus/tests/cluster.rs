@@ -27,6 +27,20 @@ fn four_members_order_what_they_are_given() {
 }
 
 #[test]
+fn an_idle_committee_makes_few_rounds_and_wakes_for_the_first_payload() {
+    let mut cluster = Cluster::with(4, |_, pace| pace.idle_round = Duration::from_secs(2));
+    cluster.run(Duration::from_secs(9));
+    let rounds = cluster.rounds(0).len();
+    assert!((3..=6).contains(&rounds), "{rounds}");
+    cluster.submit(2, b"the first");
+    // A message takes 10 ms: a few of them, and not a round of two seconds.
+    cluster.run(Duration::from_millis(200));
+    for member in 0..4 {
+        assert_eq!(cluster.ordered(member).len(), 1, "member {member}");
+    }
+}
+
+#[test]
 fn a_member_that_was_cut_off_fills_its_rounds_and_catches_up() {
     let mut cluster = Cluster::new(4);
     cluster.run(Duration::from_secs(1));

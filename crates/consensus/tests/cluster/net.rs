@@ -154,7 +154,10 @@ impl Cluster {
             nodes: Vec::new(),
             members,
             rules,
-            pace: Pace::default(),
+            pace: Pace {
+                idle_round: Duration::from_millis(100),
+                ..Pace::default()
+            },
             now: Mono::ZERO,
             events: BTreeMap::new(),
             number: 0,
