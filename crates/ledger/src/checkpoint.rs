@@ -2,7 +2,7 @@
 
 use crypto::Digest;
 use types::checkpoint::{Contents, Entry, Summary};
-use types::{CheckpointDigest, CheckpointSequence, CommitIndex, Epoch, Shannons, UnixMillis};
+use types::{CheckpointDigest, CheckpointSequence, CommitIndex, Epoch, ProtocolParams, Shannons, UnixMillis};
 
 /// When a checkpoint is cut. The values are the protocol's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,16 @@ pub struct Cutting {
     pub interval_ms: u64,
     /// Transactions that end one however soon.
     pub transactions: usize,
+}
+
+impl Cutting {
+    /// As the protocol has it.
+    pub fn new(params: &ProtocolParams) -> Self {
+        Self {
+            interval_ms: params.checkpoint_interval_ms,
+            transactions: params.max_checkpoint_transactions as usize,
+        }
+    }
 }
 
 /// A commit that was executed, as checkpoints see it.
@@ -26,7 +36,7 @@ pub struct Executed {
     pub entries: Vec<Entry>,
     /// Fees that were paid.
     pub fees: Shannons,
-    /// The multiset of all objects behind it.
+    /// The digest of the [root](mod@crate::root) behind it.
     pub state: Digest,
 }
 
@@ -112,7 +122,7 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
-    use types::{EffectsDigest, TransactionDigest};
+    use types::{EffectsDigest, ProtocolVersion, TransactionDigest};
 
     use super::*;
 
@@ -150,6 +160,16 @@ mod tests {
         interval_ms: 200,
         transactions: 5,
     };
+
+    #[test]
+    fn the_protocol_cuts_after_two_hundred_milliseconds_or_twenty_thousand_transactions() {
+        let params = ProtocolParams::of(ProtocolVersion::new(1)).unwrap();
+        let cutting = Cutting {
+            interval_ms: 200,
+            transactions: 20_000,
+        };
+        assert_eq!(Cutting::new(&params), cutting);
+    }
 
     #[test]
     fn checkpoints_are_cut_by_commit_time_by_number_and_at_the_end() {

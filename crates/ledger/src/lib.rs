@@ -10,7 +10,7 @@
 //! - The supply is the same after every transaction and after every epoch.
 //!
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`,
-//! [`mod@execute`], [`schedule`], [`commit`], [`checkpoint`], [`emission`], [`epoch`], [`draw`], [`pacing`], [`difficulty`].
+//! [`mod@execute`], [`schedule`], [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`draw`], [`pacing`], [`difficulty`].
 
 pub mod checkpoint;
 mod coins;
@@ -26,6 +26,7 @@ pub mod money;
 mod overlay;
 pub mod pacing;
 pub mod pool;
+pub mod root;
 pub mod schedule;
 mod stake;
 pub mod state;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close, pool};
+use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close, pool, root};
 use proptest::prelude::*;
 use types::{
     Bounded, CommitIndex, Content, Economy, Epoch, Event, Failure, Object, ObjectId, ObjectRef, Owner, Pool,
@@ -198,7 +198,10 @@ impl Network {
     fn close(&mut self) -> Vec<Event> {
         self.at += 86_400_000;
         let end = close(&params(), &self.state, UnixMillis::new(self.at)).unwrap();
+        let mut root = root::root(self.state.iter());
+        root.unite(&root::change(&self.state, &end.writes));
         self.state.apply(end.writes);
+        assert_eq!(root, root::root(self.state.iter()));
         self.check_supply();
         end.effects.events
     }

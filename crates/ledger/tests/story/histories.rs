@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Verified;
-use ledger::{Application, Memory};
+use ledger::{Application, Memory, root};
 use proptest::prelude::*;
 use types::{ObjectRef, Owner, Shannons, Status, Transaction, TransactionKind, Version};
 
@@ -198,6 +198,7 @@ proptest! {
     fn waves_come_to_the_same_as_one_after_the_other(commits in prop::collection::vec(prop::collection::vec(wishes(), 1..20), 1..8)) {
         let coins: Vec<(u8, u64)> = (0..16).map(|coin| (coin % USERS, 30_000 * u64::from(coin + 1))).collect();
         let mut world = World::new(&coins);
+        let mut root = root::root(world.state.iter());
         for wishes in commits {
             let transactions = commit(&mut world, &wishes);
             let applied = Application::new(world.context, &world.state, &transactions).run_all().unwrap();
@@ -211,7 +212,9 @@ proptest! {
             }
             prop_assert_eq!(&other.finish().unwrap(), &applied);
             let supply = world.supply();
+            root.unite(&root::change(&world.state, &applied.writes));
             world.state.apply(applied.writes);
+            prop_assert_eq!(&root, &root::root(world.state.iter()));
             prop_assert_eq!(world.supply(), supply);
         }
     }
