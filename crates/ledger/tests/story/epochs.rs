@@ -6,9 +6,9 @@ use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
 use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close, pool, root};
 use proptest::prelude::*;
 use types::{
-    Bounded, CommitIndex, Content, Economy, Epoch, Event, Failure, Object, ObjectId, ObjectRef, Owner, Pool,
-    ProtocolParams, ProtocolVersion, SOMA, Shannons, Stake, Status, System, Transaction, TransactionDigest,
-    TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower,
+    Bounded, CommitIndex, Content, Economy, Epoch, Event, Failure, Fee, Object, ObjectId, ObjectRef, Owner,
+    Pool, ProtocolParams, ProtocolVersion, SOMA, Shannons, Stake, Status, System, Transaction,
+    TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower,
 };
 
 use crate::kit::{chain, money_in, signed, user};
@@ -28,6 +28,9 @@ fn validator_id(number: u8) -> ObjectId {
 /// A network of validators with stake of their own, and users with coins. Validators are the users from 20 on.
 struct Network {
     state: Memory,
+    prices: Prices,
+    /// What the last transaction cost.
+    fee: Fee,
     commit: u64,
     at: u64,
 }
@@ -87,6 +90,8 @@ impl Network {
         let state = objects.into_iter().collect();
         Self {
             state,
+            prices: Prices::new(&params(), 0),
+            fee: Fee::default(),
             commit: 0,
             at: 0,
         }
@@ -157,7 +162,10 @@ impl Network {
         let context = Context {
             system: self.system(),
             commit: CommitIndex::new(self.commit),
-            prices: Prices::new(&params(), economy.value_fee_bps),
+            prices: Prices {
+                value_bps: economy.value_fee_bps,
+                ..self.prices
+            },
         };
         let transaction = Transaction {
             chain: chain(1),
@@ -172,7 +180,9 @@ impl Network {
             .unwrap();
         self.state.apply(applied.writes);
         self.check_supply();
-        applied.results[0].as_ref().unwrap().effects.status.clone()
+        let effects = &applied.results[0].as_ref().unwrap().effects;
+        self.fee = effects.fee;
+        effects.status.clone()
     }
 
     fn stake(&mut self, number: u8, validator: u8, amount: Shannons) -> Status {
@@ -335,6 +345,24 @@ fn what_cannot_be_staked_or_withdrawn_says_why() {
         network.run(0, gas, kind),
         Status::Failure(Failure::NotACoin(receipt.id))
     );
+}
+
+#[test]
+fn half_of_what_storing_costs_comes_back_when_the_object_is_gone() {
+    let mut network = Network::new(&[100_000], &[100]);
+    network.prices.free_bytes = 130;
+    assert_eq!(network.stake(0, 0, soma(5)), Status::Success);
+    let receipt = network.state.get(&network.of(0, false)[0].id).unwrap();
+    let stored = 10 * (types::encode(receipt.object()).len() as u64 - 130);
+    assert_eq!(receipt.object().deposit, Shannons::new(stored / 2));
+    let staked = network.fee;
+    let before = network.money(0);
+    assert_eq!(network.withdraw(0, 0, receipt.reference(), None), Status::Success);
+    let paid = network.fee.total().get();
+    assert_eq!(network.money(0), before + soma(5).get() + stored / 2 - paid);
+    // The two transactions differ in their kind only, and both kinds have the same length but for the amount.
+    let words = staked.bytes.get() - network.fee.bytes.get();
+    assert_eq!(words, stored.div_ceil(2) + 10 * 8);
 }
 
 #[test]
