@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
+use ledger::schedule::waves;
 use ledger::{Application, CloseError, Context, Memory, Objects, Prices, close, pool, root};
 use proptest::prelude::*;
 use types::{
@@ -236,6 +237,8 @@ fn an_epoch_divides_fees_and_a_fifth_of_the_emission_by_power() {
     );
     let before = network.economy().emission;
     assert_eq!(network.stake(0, 0, soma(10)), Status::Success);
+    // An epoch without fees has made value cheaper, to nine ten-thousandths; stake pays half of them.
+    assert_eq!(network.fee.value, Shannons::new(soma(10).get() * 9 / 20_000));
     let fees = network.economy().fees;
     assert!(fees > Shannons::ZERO);
     let events = network.close();
@@ -345,6 +348,28 @@ fn what_cannot_be_staked_or_withdrawn_says_why() {
         network.run(0, gas, kind),
         Status::Failure(Failure::NotACoin(receipt.id))
     );
+}
+
+#[test]
+fn who_stakes_with_one_validator_waits_for_nobody_who_stakes_with_another() {
+    let network = Network::new(&[100_000, 100_000], &[100, 100, 100]);
+    let stake = |number: u8, validator| {
+        let coin = network.of(number, true)[0];
+        Transaction {
+            chain: chain(1),
+            expiry: None,
+            sender: user(number),
+            gas: Bounded::new(vec![coin]).unwrap(),
+            kind: TransactionKind::AddStake {
+                validator: validator_id(validator),
+                coin,
+                amount: Some(soma(5)),
+            },
+        }
+    };
+    let all = [stake(0, 0), stake(1, 0), stake(2, 1)];
+    let waves = waves(all.iter().map(|transaction| (transaction, transaction.digest())));
+    assert_eq!(waves, [vec![0, 2], vec![1]]);
 }
 
 #[test]
