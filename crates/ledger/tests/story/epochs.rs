@@ -477,6 +477,46 @@ fn who_leaves_earns_this_epoch_and_no_other_and_who_has_too_little_waits() {
 }
 
 #[test]
+fn a_validator_whose_stake_has_all_left_is_gone_and_its_rest_is_the_emission_pools() {
+    let mut network = Network::new(&[100_000, 100_000], &[1_000]);
+    network.close();
+    network.close();
+    let coin = network.of(0, true)[0];
+    let kind = TransactionKind::TransferCoin {
+        coin,
+        amount: Some(soma(500)),
+        recipient: user(21),
+    };
+    assert_eq!(network.run(0, coin, kind), Status::Success);
+    let receipts = network.of(21, false);
+    assert_eq!(receipts.len(), 2, "its own stake and its commission");
+    for receipt in receipts {
+        assert_eq!(network.withdraw(21, 1, receipt, None), Status::Success);
+    }
+    let before = network.money(21);
+    let events = network.close();
+    let gone = Event::Member {
+        validator: validator_id(1),
+        power: VotingPower::ZERO,
+    };
+    assert!(
+        events.contains(&gone) && !events.contains(&Event::SafeMode),
+        "{events:?}"
+    );
+    assert_eq!(network.set().members.len(), 1);
+    assert!(
+        network.money(21) > before,
+        "there is nothing to stake its last commission with"
+    );
+    (0..4).for_each(|_| drop(network.close()));
+    for receipt in network.of(21, false) {
+        assert_eq!(network.withdraw(21, 1, receipt, None), Status::Success);
+    }
+    assert!(!network.close().contains(&Event::SafeMode));
+    assert_eq!(network.state.get(&validator_id(1)), None);
+}
+
+#[test]
 fn an_epoch_that_cannot_be_closed_ends_in_safe_mode_and_the_next_hands_out_what_was_left() {
     // W-H21, W-C7(g): whatever went wrong at the end of an epoch stopped every node.
     let mut network = Network::new(&[100_000], &[1_000]);
