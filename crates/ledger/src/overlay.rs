@@ -219,3 +219,42 @@ impl<'a> Overlay<'a> {
         self.events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crypto::Digest;
+
+    use super::*;
+
+    #[test]
+    fn changes_that_make_or_lose_money_are_found() {
+        let transaction = TransactionDigest::new(Digest::of(b"transaction"));
+        let coin = Object {
+            id: ObjectId::from_low(9),
+            version: Version::new(1),
+            owner: Owner::Shared,
+            deposit: Shannons::new(2),
+            previous: transaction,
+            content: Content::Coin(Shannons::new(10)),
+        };
+        let id = coin.id;
+        let inputs = BTreeMap::from([(id, Live::new(coin))]);
+        let fee = |base| Fee {
+            base: Shannons::new(base),
+            ..Fee::default()
+        };
+        let mut overlay = Overlay::new(transaction, None, &inputs);
+        assert_eq!(overlay.check_supply(&fee(0)), Ok(()));
+        assert_eq!(overlay.check_supply(&fee(1)), Err(Failure::InvariantViolated));
+        assert_eq!(overlay.set_balance(id, Shannons::new(9)), Ok(()));
+        assert_eq!(overlay.check_supply(&fee(1)), Ok(()));
+        assert_eq!(overlay.check_supply(&fee(0)), Err(Failure::InvariantViolated));
+        overlay.delete(&id);
+        assert_eq!(overlay.check_supply(&fee(10)), Err(Failure::InvariantViolated));
+        assert_eq!(
+            overlay.check_supply(&fee(12)),
+            Ok(()),
+            "the deposit is money as well"
+        );
+    }
+}
