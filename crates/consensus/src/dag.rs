@@ -186,8 +186,8 @@ pub struct Dag<S: Suite> {
     unordered: usize,
 }
 
-/// Blocks of one slot that are accepted at most. Each beyond the first is there because somebody who has not equivocated
-/// builds on it.
+/// Blocks of one slot that are accepted at most. Each beyond the first is there because a block waits for it whose author is not
+/// known to have equivocated, or because a commit names it.
 pub const MAX_SIBLINGS: usize = 4_096;
 
 /// How many ways to read parents in short are tried when authors have several blocks in a slot.

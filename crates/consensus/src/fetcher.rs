@@ -63,7 +63,7 @@ pub struct Fetcher<S: Suite> {
 }
 
 /// Wants of blocks that are searched at a time; each author has an equal share of them, so that one who makes up parents
-/// stands in nobody else's way.
+/// takes nobody else's. Questions under way are not shared out like this.
 const MAX_SEARCHES: usize = 32_768;
 
 /// How often the pause of a search is doubled at most.
