@@ -6,3 +6,4 @@ mod coins;
 mod epochs;
 mod histories;
 mod kit;
+mod network;

@@ -1,0 +1,229 @@
+//! Validators with stake, users with coins, and what they ask for.
+
+use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
+use ledger::{Application, Context, Memory, Objects, Prices, close, pool, root};
+use types::{
+    Bounded, CommitIndex, Content, Economy, Epoch, Event, Fee, Object, ObjectId, ObjectRef, Owner, Pool,
+    ProtocolParams, ProtocolVersion, SOMA, Shannons, Status, System, Transaction, TransactionDigest,
+    TransactionKind, UnixMillis, Validator, Validators, Version,
+};
+
+use crate::kit::{chain, money_in, signed, user};
+
+pub fn params() -> ProtocolParams {
+    ProtocolParams::of(ProtocolVersion::new(1)).unwrap()
+}
+
+pub fn soma(amount: u64) -> Shannons {
+    Shannons::new(amount * SOMA.get())
+}
+
+pub fn validator_id(number: u8) -> ObjectId {
+    ObjectId::from_low(20 + number)
+}
+
+/// A network of validators with stake of their own, and users with coins. Validators are the users from 20 on.
+pub struct Network {
+    pub state: Memory,
+    pub prices: Prices,
+    /// What the last transaction cost.
+    pub fee: Fee,
+    pub commit: u64,
+    pub at: u64,
+}
+
+impl Network {
+    /// Validators by stake, and users by coins, in SOMA.
+    pub fn new(stakes: &[u64], coins: &[u64]) -> Self {
+        let object = |id, owner, content| Object {
+            id,
+            version: Version::new(1),
+            owner,
+            deposit: Shannons::ZERO,
+            previous: TransactionDigest::new(Digest::ZERO),
+            content,
+        };
+        let system = System {
+            chain: chain(1),
+            epoch: Epoch::ZERO,
+            protocol: ProtocolVersion::new(1),
+            started: UnixMillis::new(0),
+        };
+        let mut set = Validators::default();
+        let mut objects = Vec::new();
+        for (number, stake) in (0u8..).zip(stakes) {
+            let id = validator_id(number);
+            let mut pool = Pool::new(id);
+            if *stake > 0 {
+                let receipt = Content::StakedSoma(pool::deposit(&mut pool, soma(*stake)).unwrap());
+                let owner = Owner::Address(user(20 + number));
+                objects.push(object(ObjectId::from_low(40 + number), owner, receipt));
+            }
+            let validator = Validator {
+                address: user(20 + number),
+                network_key: Ed25519SecretKey::from_seed(&[number; 32]).public(),
+                consensus_key: Ed25519SecretKey::from_seed(&[100 + number; 32]).public(),
+                bls_key: BlsSecretKey::from_seed(&[number; 32]).public(),
+                commission_bps: 1_000,
+                pool,
+            };
+            set.pending.insert(id);
+            objects.push(object(id, Owner::Shared, Content::Validator(Box::new(validator))));
+        }
+        for (number, amount) in (0u8..).zip(coins) {
+            let (id, owner) = (ObjectId::from_low(100 + number), Owner::Address(user(number)));
+            objects.push(object(id, owner, Content::Coin(soma(*amount))));
+        }
+        let held: u64 = objects.iter().map(money_in).sum();
+        let economy = Economy {
+            emission: Shannons::new(Shannons::SUPPLY.get() - held),
+            fees: Shannons::ZERO,
+            value_fee_bps: params().initial_value_fee_bps,
+            is_safe_mode: false,
+        };
+        objects.push(object(System::ID, Owner::Shared, Content::System(system)));
+        objects.push(object(Validators::ID, Owner::Shared, Content::Validators(set)));
+        objects.push(object(Economy::ID, Owner::Shared, Content::Economy(economy)));
+        let state = objects.into_iter().collect();
+        Self {
+            state,
+            prices: Prices::new(&params(), 0),
+            fee: Fee::default(),
+            commit: 0,
+            at: 0,
+        }
+    }
+
+    pub fn content(&self, id: ObjectId) -> Content {
+        self.state.get(&id).unwrap().object().content.clone()
+    }
+
+    pub fn system(&self) -> System {
+        let Content::System(system) = self.content(System::ID) else {
+            panic!("it is the system")
+        };
+        system
+    }
+
+    pub fn economy(&self) -> Economy {
+        let Content::Economy(economy) = self.content(Economy::ID) else {
+            panic!("it is the economy")
+        };
+        economy
+    }
+
+    pub fn set(&self) -> Validators {
+        let Content::Validators(set) = self.content(Validators::ID) else {
+            panic!("it is the set")
+        };
+        set
+    }
+
+    pub fn validator(&self, number: u8) -> Box<Validator> {
+        let Content::Validator(validator) = self.content(validator_id(number)) else {
+            panic!("it is one")
+        };
+        validator
+    }
+
+    pub fn change(&mut self, id: ObjectId, content: Content) {
+        let object = Object {
+            content,
+            ..self.state.get(&id).unwrap().object().clone()
+        };
+        self.state.apply([(id, Some(ledger::Live::new(object)))]);
+    }
+
+    /// The objects of a user of one sort, in order of their ids.
+    pub fn of(&self, number: u8, is_coin: bool) -> Vec<ObjectRef> {
+        let owned = self.state.iter().filter(|live| {
+            let object = live.object();
+            object.owner == Owner::Address(user(number))
+                && matches!(object.content, Content::Coin(_)) == is_coin
+        });
+        owned.map(ledger::Live::reference).collect()
+    }
+
+    pub fn money(&self, number: u8) -> u64 {
+        let coins = self.of(number, true);
+        coins
+            .iter()
+            .map(|coin| money_in(self.state.get(&coin.id).unwrap().object()))
+            .sum()
+    }
+
+    /// A commit with one transaction, and what it came to.
+    pub fn run(&mut self, number: u8, gas: ObjectRef, kind: TransactionKind) -> Status {
+        self.commit += 1;
+        let economy = self.economy();
+        let context = Context {
+            system: self.system(),
+            commit: CommitIndex::new(self.commit),
+            prices: Prices {
+                value_bps: economy.value_fee_bps,
+                ..self.prices
+            },
+        };
+        let transaction = Transaction {
+            chain: chain(1),
+            expiry: None,
+            sender: user(number),
+            gas: Bounded::new(vec![gas]).unwrap(),
+            kind,
+        };
+        let transactions = [signed(number, transaction)];
+        let applied = Application::new(context, &self.state, &transactions)
+            .run_all()
+            .unwrap();
+        self.state.apply(applied.writes);
+        self.check_supply();
+        let effects = &applied.results[0].as_ref().unwrap().effects;
+        self.fee = effects.fee;
+        effects.status.clone()
+    }
+
+    pub fn stake(&mut self, number: u8, validator: u8, amount: Shannons) -> Status {
+        let coin = self.of(number, true)[0];
+        let kind = TransactionKind::AddStake {
+            validator: validator_id(validator),
+            coin,
+            amount: Some(amount),
+        };
+        self.run(number, coin, kind)
+    }
+
+    pub fn withdraw(
+        &mut self,
+        number: u8,
+        validator: u8,
+        stake: ObjectRef,
+        amount: Option<Shannons>,
+    ) -> Status {
+        let gas = self.of(number, true)[0];
+        let kind = TransactionKind::WithdrawStake {
+            validator: validator_id(validator),
+            stake,
+            amount,
+        };
+        self.run(number, gas, kind)
+    }
+
+    pub fn close(&mut self) -> Vec<Event> {
+        self.at += 86_400_000;
+        let end = close(&params(), &self.state, UnixMillis::new(self.at)).unwrap();
+        let mut root = root::root(self.state.iter());
+        root.unite(&root::change(&self.state, &end.writes));
+        self.state.apply(end.writes);
+        assert_eq!(root, root::root(self.state.iter()));
+        self.check_supply();
+        end.effects.events
+    }
+
+    pub fn check_supply(&self) {
+        let held = self.state.iter().map(|live| {
+            let object = live.object();
+            money_in(object) + object.deposit.get()
+        });
+        assert_eq!(held.sum::<u64>(), Shannons::SUPPLY.get());
+    }
+}
