@@ -24,6 +24,7 @@ use self::catch_up::CatchUp;
 use self::recover::Recovery;
 use crate::block::{Payloads, SignedBlock};
 use crate::committer::Committer;
+use crate::credit::Credit;
 use crate::dag::{Dag, Resolved};
 use crate::fetcher::Fetcher;
 use crate::held::Held;
@@ -75,6 +76,7 @@ pub struct Core<S: Suite> {
 
     held: Held<S>,
     fetcher: Fetcher<S>,
+    credit: Credit,
     /// Blocks whose authors' clocks are ahead, until then.
     early: BTreeMap<BlockRef, (Mono, AuthorityIndex, Verified<SignedBlock<S>>)>,
     /// Authors of whom two blocks for one slot are known.
@@ -124,7 +126,7 @@ struct Own {
     undurable: BTreeSet<BlockRef>,
     /// The last commit that one votes for.
     voted: CommitIndex,
-    /// The highest round of each author that one has as a parent.
+    /// The highest round of each author that one names, or that its parents lead to as far as was looked for.
     linked: Vec<Round>,
 }
 
@@ -160,6 +162,7 @@ impl<S: Suite> Core<S> {
             recent: VecDeque::new(),
             held: Held::new(size, pace.held_blocks, held_bytes),
             fetcher: Fetcher::new(members.clone(), signer.index),
+            credit: Credit::new(size, pace.held_bytes),
             early: BTreeMap::new(),
             equivocators: AuthoritySet::EMPTY,
             accused: AuthoritySet::EMPTY,
@@ -191,13 +194,13 @@ impl<S: Suite> Core<S> {
             members,
             signer,
         };
-        core.restore(restored)?;
+        core.restore(restored, now)?;
         core.turn(now);
         let actions = std::mem::take(&mut core.actions);
         Ok((core, actions))
     }
 
-    fn restore(&mut self, restored: Restored) -> Result<(), RestoreError> {
+    fn restore(&mut self, restored: Restored, now: Now) -> Result<(), RestoreError> {
         if let Some(state) = &restored.state {
             let (Some(last), true) = (restored.commits.last(), state.scores.len() == self.members.size())
             else {
@@ -235,7 +238,7 @@ impl<S: Suite> Core<S> {
         for frame in &restored.blocks {
             let block = SignedBlock::decode(frame, &self.rules, &self.members)
                 .map_err(|_| RestoreError::Damaged("a block is none"))?;
-            self.restore_block(block)?;
+            self.restore_block(block, now)?;
         }
         for commit in &restored.commits {
             for name in &commit.blocks {
@@ -259,7 +262,7 @@ impl<S: Suite> Core<S> {
         Ok(())
     }
 
-    fn restore_block(&mut self, block: SignedBlock<S>) -> Result<(), RestoreError> {
+    fn restore_block(&mut self, block: SignedBlock<S>, now: Now) -> Result<(), RestoreError> {
         let name = block.reference();
         if name.round < self.dag.floor() {
             return Ok(());
@@ -274,7 +277,7 @@ impl<S: Suite> Core<S> {
         match self.dag.resolve(&block) {
             Resolved::Parents(parents) => {
                 if self.dag.names(name.slot()).len() > 0 {
-                    self.accuse(&block, &parents);
+                    self.accuse(&block, &parents, now);
                 }
                 if name.author == self.signer.index {
                     // A crash may have come between the block and the note that it is the latest.
@@ -365,7 +368,9 @@ impl<S: Suite> Core<S> {
                 let from = to.unwrap_or(block.reference().author);
                 self.admit(from, block, now);
             }
-            self.fetcher.answered(ask.0, now.mono, pause, is_silent);
+            let held = &self.held;
+            self.fetcher
+                .answered(ask.0, now.mono, pause, &self.pace, is_silent, |want| held.has(want));
             to
         };
         if let (true, Some(peer)) = (blame, to) {

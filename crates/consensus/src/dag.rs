@@ -186,9 +186,9 @@ pub struct Dag<S: Suite> {
     unordered: usize,
 }
 
-/// Blocks of one slot that are accepted at most. Each beyond the first is there because a block waits for it whose author is not
-/// known to have equivocated, or because a commit names it.
-pub const MAX_SIBLINGS: usize = 4_096;
+/// Blocks of one slot that are accepted at most: as many as there are positions. How many an equivocator gets accepted is bounded
+/// long before by `credit`.
+pub const MAX_IN_SLOT: usize = u16::MAX as usize + 1;
 
 /// How many ways to read parents in short are tried when authors have several blocks in a slot.
 const MAX_READINGS: usize = 16;

@@ -1,5 +1,8 @@
-//! Asks for blocks that are missing: first whoever sent the block that needs them, then the others in turn. Each want is
-//! asked of one member at a time, and the number of questions under way is bounded.
+//! Asks for blocks that are missing: first whoever is *told* to have them, since a block of theirs needs them, then the others
+//! in turn, which is a *guess*. Each want is asked of one member at a time.
+//!
+//! The questions under way are bounded for each member, and most of them are for what the member itself is told to have: what
+//! others make up, and what they answer late or never, takes nobody else's place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use crate::dag::Want;
 use crate::members::{Members, Suite};
 use crate::messages::{MAX_ANSWER_BLOCKS, Request};
 use crate::rules::Pace;
+use crate::set::AuthoritySet;
 
 #[derive(Clone, Copy, Debug)]
 struct Search {
@@ -22,24 +26,68 @@ struct Search {
     asked: Option<u64>,
     /// Members that were asked in vain.
     vain: usize,
+    /// Who is told to have it.
+    told: AuthoritySet,
+    /// Those of them that were asked since they are told to have it.
+    tried: AuthoritySet,
+    /// It came, and waits for its own parents: to ask again helps only if it is dropped there.
+    is_held: bool,
     /// Whose block wants it, when its share of the searches is used up by it.
     owed_by: Option<AuthorityIndex>,
+}
+
+impl Search {
+    /// Whether it is to be asked of somebody who may not have it.
+    fn is_guess(&self) -> bool {
+        !self.told.contains(self.next)
+    }
+
+    /// Whether the next is asked now, or was not asked yet.
+    fn is_fresh(&self) -> bool {
+        self.asked.is_some() || !self.tried.contains(self.next)
+    }
 }
 
 struct Question {
     to: AuthorityIndex,
     wants: Vec<Want>,
+    is_guess: bool,
 }
 
 /// What is to be asked of one member.
 #[derive(Default)]
 struct Line {
-    /// Searches without a question under way, by when they are due.
-    due: BTreeSet<(Mono, Want)>,
+    /// Searches without a question under way for what it is told to have, by when they are due.
+    told: BTreeSet<(Mono, Want)>,
+    /// And for what it may have.
+    guesses: BTreeSet<(Mono, Want)>,
     /// Questions under way.
     asked: usize,
+    /// Guesses among them.
+    guessed: usize,
     /// The last question had no answer: those that answer are asked before.
     is_silent: bool,
+}
+
+impl Line {
+    fn queue(&mut self, is_guess: bool) -> &mut BTreeSet<(Mono, Want)> {
+        if is_guess {
+            &mut self.guesses
+        } else {
+            &mut self.told
+        }
+    }
+
+    /// When the next question may be asked that there is room for, and whether it is a guess.
+    fn next(&self, pace: &Pace) -> Option<(Mono, bool)> {
+        if self.asked >= pace.fetches {
+            return None;
+        }
+        let told = self.told.first().map(|(due, _)| (*due, false));
+        let guess = self.guesses.first().map(|(due, _)| (*due, true));
+        let guess = guess.filter(|_| self.guessed < GUESSES);
+        told.into_iter().chain(guess).min()
+    }
 }
 
 /// What is searched for the blocks of one author.
@@ -63,14 +111,17 @@ pub struct Fetcher<S: Suite> {
 }
 
 /// Wants of blocks that are searched at a time; each author has an equal share of them, so that one who makes up parents
-/// takes nobody else's. Questions under way are not shared out like this.
+/// takes nobody else's.
 const MAX_SEARCHES: usize = 32_768;
 
 /// How often the pause of a search is doubled at most.
 const MOST_DOUBLED: u32 = 5;
 
-/// Questions under way to one member, at most.
-const TO_ONE: usize = 4;
+/// Guesses under way to one member, at most.
+const GUESSES: usize = 1;
+
+/// How many times the limit of an answer passes before what came and is held is asked for again.
+const HELD_LIMITS: u32 = 4;
 
 impl<S: Suite> Fetcher<S> {
     /// Searches nothing.
@@ -90,43 +141,87 @@ impl<S: Suite> Fetcher<S> {
         self.questions.len()
     }
 
-    /// Searches for it from `due` on, first at `hint`, if it is not searched already: somebody who is trusted says that it is
-    /// there, and bounds how many.
+    /// Searches for it from `due` on, and at `hint` before the others: somebody who is trusted says that it is there, and
+    /// bounds how many.
     pub fn search(&mut self, want: Want, hint: AuthorityIndex, due: Mono) {
-        self.begin(want, hint, due, None);
+        if !self.hint(want, hint, due) {
+            self.begin(want, hint, due, None);
+        }
     }
 
     /// Searches for what a block of `author` wants, within its share. Where that is used up the author is named by
     /// [`has_room_again`](Self::has_room_again) later.
     pub fn search_for(&mut self, author: AuthorityIndex, want: Want, hint: AuthorityIndex, due: Mono) {
+        if self.hint(want, hint, due) {
+            return;
+        }
         let most = self.share();
         let share = &mut self.shares[slot(author)];
         if share.searches >= most {
-            share.wants_more |= !self.searches.contains_key(&want);
+            share.wants_more = true;
         } else {
+            share.searches += 1;
             self.begin(want, hint, due, Some(author));
         }
     }
 
     fn begin(&mut self, want: Want, hint: AuthorityIndex, due: Mono, owed_by: Option<AuthorityIndex>) {
-        if self.searches.contains_key(&want) {
-            return;
+        let mut told = AuthoritySet::EMPTY;
+        let next = if hint == self.own {
+            self.after(hint)
+        } else {
+            told.insert(hint);
+            hint
+        };
+        let search = Search {
+            next,
+            due,
+            asked: None,
+            vain: 0,
+            told,
+            tried: AuthoritySet::EMPTY,
+            is_held: false,
+            owed_by,
+        };
+        self.enqueue(want, search);
+    }
+
+    /// Notes that `hint` has what is searched; `false` when it is not searched. A member is believed once: whoever says so
+    /// again and again is not asked more often than others. It is asked in place of somebody who was only a guess, also
+    /// where that question is under way, for it may be answered late.
+    fn hint(&mut self, want: Want, hint: AuthorityIndex, due: Mono) -> bool {
+        let Some(search) = self.searches.get(&want).copied() else {
+            return false;
+        };
+        if hint == self.own || search.told.contains(hint) {
+            return true;
         }
-        let next = if hint == self.own { self.after(hint) } else { hint };
-        self.lines[slot(next)].due.insert((due, want));
-        if let Some(author) = owed_by {
-            self.shares[slot(author)].searches += 1;
+        let is_placed = search.is_held || search.told.contains(search.next) && search.is_fresh();
+        let mut search = self.dequeue(&want).expect("it was just seen there");
+        search.told.insert(hint);
+        search.tried.remove(hint);
+        if !is_placed {
+            search.next = hint;
+            search.due = due;
+            search.asked = None;
         }
-        self.searches.insert(
-            want,
-            Search {
-                next,
-                due,
-                asked: None,
-                vain: 0,
-                owed_by,
-            },
-        );
+        self.enqueue(want, search);
+        true
+    }
+
+    fn enqueue(&mut self, want: Want, search: Search) {
+        if search.asked.is_none() {
+            let queue = self.lines[slot(search.next)].queue(search.is_guess());
+            queue.insert((search.due, want));
+        }
+        self.searches.insert(want, search);
+    }
+
+    fn dequeue(&mut self, want: &Want) -> Option<Search> {
+        let search = self.searches.remove(want)?;
+        let queue = self.lines[slot(search.next)].queue(search.is_guess());
+        queue.remove(&(search.due, *want));
+        Some(search)
     }
 
     /// Searches for the blocks of one author, at most.
@@ -146,11 +241,10 @@ impl<S: Suite> Fetcher<S> {
 
     /// Stops searching: it was found, or nobody wants it any more.
     pub fn stop(&mut self, want: &Want) {
-        if let Some(search) = self.searches.remove(want) {
-            self.lines[slot(search.next)].due.remove(&(search.due, *want));
-            if let Some(author) = search.owed_by {
-                self.shares[slot(author)].searches -= 1;
-            }
+        if let Some(search) = self.dequeue(want)
+            && let Some(author) = search.owed_by
+        {
+            self.shares[slot(author)].searches -= 1;
         }
     }
 
@@ -165,43 +259,34 @@ impl<S: Suite> Fetcher<S> {
         moot.iter().for_each(|want| self.stop(want));
     }
 
-    /// Members of whom more can be asked, with what is due first.
-    fn free(&self, pace: &Pace) -> impl Iterator<Item = (usize, Mono)> + '_ {
-        let has_room = !self.searches.is_empty() && self.questions.len() < pace.fetches;
-        let lines = self
-            .lines
-            .iter()
-            .enumerate()
-            .take(if has_room { self.lines.len() } else { 0 });
-        lines
-            .filter(|(_, line)| line.asked < TO_ONE)
-            .filter_map(|(member, line)| Some((member, line.due.first()?.0)))
-    }
-
     /// When the next question is due.
     pub fn deadline(&self, pace: &Pace) -> Option<Mono> {
-        self.free(pace).map(|(_, due)| due).min()
+        let lines = self.lines.iter().filter_map(|line| line.next(pace));
+        lines.map(|(due, _)| due).min()
     }
 
     /// The next question that is due, if there is room for one, under the number `id`.
     pub fn ask(&mut self, id: u64, now: Mono, pace: &Pace) -> Option<(AuthorityIndex, Request)> {
-        let first = self
-            .free(pace)
-            .filter(|(_, due)| *due <= now)
-            .min_by_key(|(_, due)| *due);
-        let (member, _) = first?;
+        let lines = self.lines.iter().enumerate();
+        let next = lines.filter_map(|(member, line)| Some((line.next(pace)?, member)));
+        let ((due, is_guess), member) = next.min()?;
+        if due > now {
+            return None;
+        }
         let line = &mut self.lines[member];
         let most = pace.fetch_blocks.clamp(1, MAX_ANSWER_BLOCKS);
         let (mut wants, mut names, mut slots) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some((_, want)) = line
-            .due
+        let queue = line.queue(is_guess);
+        while let Some((_, want)) = queue
             .first()
             .copied()
             .filter(|(due, _)| *due <= now && wants.len() < most)
         {
-            line.due.pop_first();
+            queue.pop_first();
             let search = self.searches.get_mut(&want).expect("what is due is searched");
             search.asked = Some(id);
+            search.is_held = false;
+            search.tried.insert(search.next);
             wants.push(want);
             match want {
                 Want::Name(name) => names.push(name),
@@ -209,8 +294,9 @@ impl<S: Suite> Fetcher<S> {
             }
         }
         line.asked += 1;
+        line.guessed += usize::from(is_guess);
         let to = index(member);
-        self.questions.insert(id, Question { to, wants });
+        self.questions.insert(id, Question { to, wants, is_guess });
         let request = Request::Blocks {
             names: Bounded::new(names).expect("a question has no more wants than an answer has blocks"),
             slots: Bounded::new(slots).expect("a question has no more wants than an answer has blocks"),
@@ -223,46 +309,63 @@ impl<S: Suite> Fetcher<S> {
         self.questions.get(&id).map(|question| question.to)
     }
 
-    /// A question has ended, and what it brought has been taken in: what is still searched is asked of the next that answers,
-    /// or, when it was asked in vain of as many as do, of everybody in turn: the one that has it may have been cut off for a
-    /// while. It is asked twice as slowly each time that all have been asked in vain, for it may be a name that somebody
-    /// made up.
-    pub fn answered(&mut self, id: u64, now: Mono, pause: Duration, is_silent: bool) {
-        let Some(Question { to, wants }) = self.questions.remove(&id) else {
+    /// A question has ended, and what it brought has been taken in. What is still searched is asked at once of the next that is
+    /// told to have it, and else, after a pause, of the next that answers or, when it was asked in vain of as many as do, of
+    /// everybody in turn: the one that has it may have been cut off for a while. It is asked twice as slowly each time that
+    /// all have been asked in vain, for it may be a name that somebody made up. What `is_held` is not asked for again soon.
+    pub fn answered(
+        &mut self,
+        id: u64,
+        now: Mono,
+        pause: Duration,
+        pace: &Pace,
+        is_silent: bool,
+        is_held: impl Fn(&Want) -> bool,
+    ) {
+        let Some(Question { to, wants, is_guess }) = self.questions.remove(&id) else {
             return;
         };
-        self.lines[slot(to)].asked -= 1;
-        self.lines[slot(to)].is_silent = is_silent;
+        let line = &mut self.lines[slot(to)];
+        line.asked -= 1;
+        line.guessed -= usize::from(is_guess);
+        line.is_silent = is_silent;
         let answering = self.lines.iter().enumerate();
         let answering = answering.filter(|(member, line)| *member != slot(self.own) && !line.is_silent);
         let answering = answering.count();
         let (next_of_all, next_answering) = (self.next(to), self.after(to));
         for want in wants {
-            let Some(search) = self
+            let Some(mut search) = self
                 .searches
-                .get_mut(&want)
+                .get(&want)
+                .copied()
                 .filter(|search| search.asked == Some(id))
             else {
                 continue;
             };
-            let vain = search.vain + 1;
-            let next = if planted!(AskedOnce) {
+            search.asked = None;
+            search.is_held = is_held(&want);
+            search.vain += usize::from(!search.is_held);
+            let is_told = |other: &AuthorityIndex| search.told.contains(*other) && !search.tried.contains(*other);
+            let told = self.others(to).map(index).find(is_told);
+            search.next = if planted!(AskedOnce) {
                 to
-            } else if vain < answering || planted!(SilentForGood) {
+            } else if let Some(told) = told {
+                told
+            } else if search.vain < answering || planted!(SilentForGood) {
                 next_answering
             } else {
                 next_of_all
             };
-            let turns = vain / (self.members.size() - 1).max(1);
+            let turns = search.vain / (self.members.size() - 1).max(1);
             let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(MOST_DOUBLED);
-            *search = Search {
-                next,
-                due: now + pause * (1 << turns),
-                asked: None,
-                vain,
-                ..*search
+            search.due = if search.is_held {
+                now + pace.fetch_timeout * HELD_LIMITS
+            } else if told.is_some() {
+                now
+            } else {
+                now + pause * (1 << turns)
             };
-            self.lines[slot(next)].due.insert((search.due, want));
+            self.enqueue(want, search);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crypto::Verified;
-use types::{AuthorityIndex, BlockRef, Round};
+use crypto::{Digest, Verified};
+use types::{AuthorityIndex, BlockDigest, BlockRef, Round};
 
 use crate::block::SignedBlock;
 use crate::dag::Want;
@@ -76,6 +76,22 @@ impl<S: Suite> Held<S> {
         blocks.flat_map(|(_, waiting)| waiting.missing.iter().map(|want| (*want, waiting.from)))
     }
 
+    /// Whether a block is held that would do for it.
+    pub fn has(&self, want: &Want) -> bool {
+        match want {
+            Want::Name(name) => self.blocks.contains_key(name),
+            Want::Slot(at) => {
+                let lowest = BlockRef {
+                    round: at.round,
+                    author: at.author,
+                    digest: BlockDigest::new(Digest::ZERO),
+                };
+                let first = self.blocks.range(lowest..).next();
+                first.is_some_and(|(name, _)| name.slot() == *at)
+            }
+        }
+    }
+
     /// The blocks that wait for a block by its name.
     pub fn children(&self, name: &BlockRef) -> impl Iterator<Item = BlockRef> + '_ {
         self.wanted.get(&Want::Name(*name)).into_iter().flatten().copied()
@@ -121,6 +137,24 @@ impl<S: Suite> Held<S> {
         let missing = missing.into_iter().collect();
         self.blocks.insert(name, Waiting { block, from, missing });
         Admission::Held
+    }
+
+    /// The blocks that wait for any block of a slot of this author wait for themselves in full from now on. Yields them, and who
+    /// sent them.
+    pub fn in_full(&mut self, author: AuthorityIndex) -> Vec<(BlockRef, AuthorityIndex)> {
+        let of_author = |want: &&Want| matches!(want, Want::Slot(at) if at.author == author);
+        let slots = self.wanted.keys().filter(of_author);
+        let names: BTreeSet<BlockRef> = slots.flat_map(|slot| &self.wanted[slot]).copied().collect();
+        let mut turned = Vec::new();
+        for name in names {
+            let held = self.blocks.get_mut(&name).expect("who waits is held");
+            let full = Want::Name(name);
+            let missing = std::mem::replace(&mut held.missing, BTreeSet::from([full]));
+            turned.push((name, held.from));
+            self.forget(&name, missing);
+            self.wanted.entry(full).or_default().insert(name);
+        }
+        turned
     }
 
     /// A block was accepted: those that waited for nothing else come free, ascending.
@@ -172,6 +206,16 @@ impl<S: Suite> Held<S> {
 
     fn remove(&mut self, name: &BlockRef) -> Option<(AuthorityIndex, Verified<SignedBlock<S>>)> {
         let Waiting { block, from, missing } = self.blocks.remove(name)?;
+        self.forget(name, missing);
+        let share = &mut self.authors[slot(name.author)];
+        share.blocks -= 1;
+        share.bytes -= block.frame().len();
+        self.bytes -= block.frame().len();
+        Some((from, block))
+    }
+
+    /// A block waits for these no more.
+    fn forget(&mut self, name: &BlockRef, missing: BTreeSet<Want>) {
         for want in missing {
             if let Some(waiting) = self.wanted.get_mut(&want) {
                 waiting.remove(name);
@@ -180,11 +224,6 @@ impl<S: Suite> Held<S> {
                 }
             }
         }
-        let share = &mut self.authors[slot(name.author)];
-        share.blocks -= 1;
-        share.bytes -= block.frame().len();
-        self.bytes -= block.frame().len();
-        Some((from, block))
     }
 }
 

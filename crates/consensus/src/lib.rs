@@ -17,7 +17,7 @@
 //! Modules in reading order:
 //! - words: [`members`], [`set`], [`rules`], [`block`], `wire`, [`messages`], [`machine`];
 //! - the rule, as functions of a graph: [`dag`], [`schedule`], [`committer`], [`linearizer`];
-//! - the machine: [`mod@core`] with its parts, `held`, `fetcher`;
+//! - the machine: [`mod@core`] with its parts, `held`, `credit`, `fetcher`;
 //! - around it: [`restore`], [`serve`].
 
 /// Whether this process has a bug of the module `planted`. Without the feature of that name no process has one.
@@ -41,6 +41,7 @@ macro_rules! planted {
 pub mod block;
 pub mod committer;
 pub mod core;
+mod credit;
 pub mod dag;
 mod fetcher;
 mod held;

@@ -119,7 +119,7 @@ pub struct Pace {
     pub fetch_timeout: Duration,
     /// Blocks asked for in one request.
     pub fetch_blocks: usize,
-    /// Requests under way at a time, to all peers.
+    /// Requests for blocks under way to one member at a time.
     pub fetches: usize,
     /// Rounds ahead of the own graph that blocks are held for; beyond, commits are fetched instead.
     pub horizon: u32,
@@ -151,7 +151,7 @@ impl Default for Pace {
             fetch_wait: Duration::from_millis(20),
             fetch_timeout: Duration::from_millis(500),
             fetch_blocks: 64,
-            fetches: 32,
+            fetches: 2,
             horizon: 500,
             held_blocks: 256,
             held_bytes: 64 << 20,

@@ -8,7 +8,7 @@ use types::{AuthorityIndex, BlockRef, Equivocation};
 
 use super::Core;
 use crate::block::{Parents, SignedBlock};
-use crate::dag::{MAX_SIBLINGS, Place, Resolved, Vertex, Want};
+use crate::dag::{MAX_IN_SLOT, Place, Resolved, Vertex, Want};
 use crate::held::Admission;
 use crate::machine::{Action, Fault, Now, Record, Table};
 use crate::members::Suite;
@@ -16,6 +16,14 @@ use crate::restore::block_key;
 
 /// Blocks of one author that wait because its clock is ahead, at most; the next ones do not wait.
 const EARLY: usize = 16;
+
+/// Why a further block of a slot is accepted.
+enum Reason {
+    /// A commit holds it.
+    Commit,
+    /// A block of this author waits for it.
+    Block(AuthorityIndex),
+}
 
 impl<S: Suite> Core<S> {
     /// A block came on a stream.
@@ -81,17 +89,25 @@ impl<S: Suite> Core<S> {
             match self.dag.resolve(&block) {
                 Resolved::Parents(parents) => {
                     let known = self.dag.names(name.slot()).len();
+                    let mut owed_by = None;
                     if known > 0 {
-                        self.accuse(&block, &parents);
-                        if known >= MAX_SIBLINGS || !self.is_needed(&name) {
-                            continue;
-                        }
+                        self.accuse(&block, &parents, now);
+                        let bytes = block.frame().len();
+                        owed_by = match self.reason(&name, bytes).filter(|_| known < MAX_IN_SLOT) {
+                            Some(Reason::Commit) => None,
+                            Some(Reason::Block(author)) => Some((author, bytes)),
+                            None => continue,
+                        };
                     }
                     if name.author == self.signer.index {
                         self.meet_own(&block, &parents, now);
                     }
                     let reached = self.dag.quorum_round();
                     self.accept(block.into_inner(), &parents);
+                    match owed_by {
+                        Some((author, bytes)) => self.credit.charge(name, author, bytes),
+                        None => self.settle(parents),
+                    }
                     if self.dag.quorum_round() > reached {
                         self.round_at = now.mono;
                     }
@@ -99,11 +115,19 @@ impl<S: Suite> Core<S> {
                     freed.reverse();
                     work.append(&mut freed);
                 }
-                Resolved::Missing(wants) => self.hold(from, block, wants, now, &mut work),
-                Resolved::NeedsFull => self.hold(from, block, vec![Want::Name(name)], now, &mut work),
+                Resolved::Missing(wants) if !self.is_ambiguous(&wants) => {
+                    self.hold(from, block, wants, now, &mut work);
+                }
+                Resolved::Missing(_) | Resolved::NeedsFull => self.hold(from, block, vec![Want::Name(name)], now, &mut work),
                 Resolved::Foreign => self.blame(name.author, Fault::ForeignParent),
             }
         }
+    }
+
+    /// Whether any block of an equivocator's slot is wanted: only in full does a block say which, and so what is needed.
+    fn is_ambiguous(&self, wants: &[Want]) -> bool {
+        let mut wants = wants.iter();
+        wants.any(|want| matches!(want, Want::Slot(at) if self.equivocators.contains(at.author)))
     }
 
     fn hold(
@@ -114,51 +138,69 @@ impl<S: Suite> Core<S> {
         now: Now,
         work: &mut Vec<(AuthorityIndex, Verified<SignedBlock<S>>)>,
     ) {
-        let author = block.reference().author;
-        match self.held.hold(block, from, wants.clone()) {
-            Admission::Full => self.blame(author, Fault::TooManyHeld),
-            Admission::Known => {}
-            Admission::Held => {
-                for want in wants {
-                    let due = now.mono + self.pace.fetch_wait;
-                    self.fetcher.search_for(author, want, from, due);
-                    // A parent that only waits for its time waits no longer.
-                    let early: Vec<BlockRef> = match want {
-                        Want::Name(name) => self.early.get(&name).map(|_| name).into_iter().collect(),
-                        Want::Slot(at) => self
-                            .early
-                            .keys()
-                            .filter(|name| name.slot() == at)
-                            .copied()
-                            .collect(),
-                    };
-                    for name in early {
-                        let (_, from, block) = self.early.remove(&name).expect("it was just seen there");
-                        work.push((from, block));
-                    }
-                }
+        let name = block.reference();
+        let admission = self.held.hold(block, from, wants.clone());
+        if admission == Admission::Full {
+            return self.blame(name.author, Fault::TooManyHeld);
+        }
+        if !self.held.is_wanted(&Want::Name(name)) {
+            // It was searched for in full, and came so.
+            self.fetcher.stop(&Want::Name(name));
+        }
+        for want in wants {
+            let due = now.mono + self.pace.fetch_wait;
+            self.fetcher.search_for(name.author, want, from, due);
+            if admission == Admission::Known {
+                continue;
+            }
+            // A parent that only waits for its time waits no longer.
+            let early: Vec<BlockRef> = match want {
+                Want::Name(name) => self.early.get(&name).map(|_| name).into_iter().collect(),
+                Want::Slot(at) => self
+                    .early
+                    .keys()
+                    .filter(|name| name.slot() == at)
+                    .copied()
+                    .collect(),
+            };
+            for name in early {
+                let (_, from, block) = self.early.remove(&name).expect("it was just seen there");
+                work.push((from, block));
             }
         }
     }
 
-    /// Whether a further block of a slot is accepted: a commit holds it, or a block waits for it whose author has not
-    /// equivocated, or for one that does so. What only equivocators build on is needed by nobody.
-    fn is_needed(&self, name: &BlockRef) -> bool {
+    /// Why a further block of a slot, of so many bytes, is accepted: a commit holds it, or a block waits for it, or for one that
+    /// does so, whose author has not equivocated and may owe it. What only equivocators build on is needed by nobody.
+    fn reason(&self, name: &BlockRef, bytes: usize) -> Option<Reason> {
         let (mut seen, mut ahead) = (BTreeSet::new(), vec![*name]);
         while let Some(name) = ahead.pop() {
             if self.catch_up.wants(&name) {
-                return true;
+                return Some(Reason::Commit);
             }
             for child in self.held.children(&name) {
-                if !self.equivocators.contains(child.author) {
-                    return true;
+                let author = child.author;
+                if !self.equivocators.contains(author) && self.credit.has_room(author, bytes) {
+                    return Some(Reason::Block(author));
                 }
                 if seen.insert(child) {
                     ahead.push(child);
                 }
             }
         }
-        false
+        None
+    }
+
+    /// These parents are in the graph because they are needed, and so is what they have needed.
+    fn settle(&mut self, parents: Vec<BlockRef>) {
+        let mut ahead = parents;
+        while let Some(name) = ahead.pop() {
+            if self.credit.settle(&name)
+                && let Some(vertex) = self.dag.get(&name)
+            {
+                ahead.extend(self.dag.parents(vertex).unwrap_or_default());
+            }
+        }
     }
 
     /// Writes a block down and puts it into the graph.
@@ -230,10 +272,19 @@ impl<S: Suite> Core<S> {
     }
 
     /// Two blocks of one slot: shown once for each author.
-    pub(super) fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef]) {
+    pub(super) fn accuse(&mut self, block: &SignedBlock<S>, parents: &[BlockRef], now: Now) {
         let name = block.reference();
         if self.equivocators.insert(name.author) {
             self.blame(name.author, Fault::Equivocated);
+            // Blocks that name its slots in short are wanted in full now.
+            let turned = self.held.in_full(name.author);
+            if !turned.is_empty() {
+                self.stop_moot();
+            }
+            for (held, from) in turned {
+                let want = Want::Name(held);
+                self.fetcher.search_for(held.author, want, from, now.mono);
+            }
         }
         if self.accused.contains(name.author) {
             return;

@@ -121,9 +121,15 @@ impl<S: Suite> Core<S> {
             self.requeue(payloads);
         }
         self.early.retain(|name, _| name.round > floor);
+        self.credit.raise(floor);
         for (from, block) in self.held.raise(floor) {
             self.admit(from, block, now);
         }
+        self.stop_moot();
+    }
+
+    /// What nobody waits for any more is not searched any more.
+    pub(super) fn stop_moot(&mut self) {
         let (held, catch_up) = (&self.held, &self.catch_up);
         self.fetcher.retain(|want| match want {
             Want::Name(name) => held.is_wanted(want) || catch_up.wants(name),

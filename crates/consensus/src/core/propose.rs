@@ -160,8 +160,11 @@ impl<S: Suite> Core<S> {
             parents.extend(suspects);
         }
         parents[1..].sort_unstable_by_key(|parent| parent.author);
-        let is_plain =
-            |parent: &&BlockRef| parent.round == before && self.dag.names(parent.slot()).len() == 1;
+        // Of an equivocator's blocks each member may know another.
+        let is_plain = |parent: &&BlockRef| {
+            let is_single = self.dag.names(parent.slot()).len() == 1;
+            parent.round == before && is_single && !self.equivocators.contains(parent.author)
+        };
         let plain: AuthoritySet = parents
             .iter()
             .filter(is_plain)
@@ -213,6 +216,9 @@ impl<S: Suite> Core<S> {
     fn unreached(&self, before: Round, parents: AuthoritySet, mut late: Vec<BlockRef>) -> Vec<BlockRef> {
         let (mut round, mut reached) = (before, parents);
         for _ in 0..SEARCHED {
+            if late.iter().all(|name| name.round >= round) {
+                break;
+            }
             let mut below = AuthoritySet::EMPTY;
             for author in reached.iter() {
                 let at = types::Slot { round, author };
@@ -229,9 +235,6 @@ impl<S: Suite> Core<S> {
                 let is_single = self.dag.names(name.slot()).len() == 1;
                 !(name.round == round && is_single && reached.contains(name.author))
             });
-            if late.is_empty() || late.iter().all(|name| name.round >= round) {
-                break;
-            }
         }
         late
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use consensus::{Answer, AskId, Members, Request, Rules, Suite, Unanswered};
-use env::sync::{Semaphore, mpsc};
+use env::sync::mpsc;
 use env::{Env, Network, NetworkError, Scope, Spawner};
 use types::{AuthorityIndex, PeerId};
 
@@ -17,8 +17,6 @@ use crate::consensus::setup::Setup;
 /// What became of a question.
 pub(crate) type Answered<S> = (AskId, Result<Answer<S>, Unanswered>);
 
-/// Questions whose answers are large that are under way to one member; more of them would share its link.
-const LARGE: usize = 2;
 /// How much longer than the machine asks for an answer is waited for at most.
 const MOST_PATIENCE: u32 = 4;
 
@@ -51,8 +49,6 @@ impl<E: Env, S: Suite> Clone for Asking<E, S> {
 
 /// One member that is asked.
 struct Member {
-    /// Places for large answers.
-    large: Semaphore,
     /// How many times the limit its answer may take: more after each that came too late, so that a slow link brings
     /// something at last, and less after each that came.
     patience: AtomicU32,
@@ -85,7 +81,6 @@ pub(crate) struct Question {
 impl<E: Env, S: Suite> Questions<E, S> {
     pub fn new(env: E, setup: &Setup<S>, answers: mpsc::Sender<Answered<S>>) -> Self {
         let member = || Member {
-            large: Semaphore::new(LARGE),
             patience: AtomicU32::new(1),
         };
         Self {
@@ -101,7 +96,7 @@ impl<E: Env, S: Suite> Questions<E, S> {
         }
     }
 
-    /// Asks in a task of the scope. The machine has a bound on the questions under way.
+    /// Asks in a task of the scope. The machine bounds the questions under way to each member.
     pub fn ask(&self, scope: &<E::Spawner as Spawner>::Scope, question: Question) {
         self.metrics.questions_asked.one();
         let member = Arc::clone(&self.to[usize::from(question.to.get())]);
@@ -145,11 +140,6 @@ impl<E: Env, S: Suite> Asking<E, S> {
         } = self;
         let peer = peer.ok_or(Unanswered::Silent)?;
         let body = encode_request(rules.epoch, &request);
-        let _place = match &request {
-            Request::Latest => None,
-            // The semaphore is never closed.
-            Request::Blocks { .. } | Request::Commits { .. } => member.large.acquire().await.ok(),
-        };
         let limit = limit * member.patience.load(Ordering::Relaxed);
         let bytes = match env.network().request(peer, REQUESTS, body, limit).await {
             Ok(bytes) => bytes,
@@ -183,7 +173,6 @@ mod tests {
     #[test]
     fn patience_with_a_member_grows_to_a_limit_and_goes_again() {
         let member = Member {
-            large: Semaphore::new(LARGE),
             patience: AtomicU32::new(1),
         };
         let patience = || member.patience.load(Ordering::Relaxed);
