@@ -99,6 +99,8 @@ pub struct Core<S: Suite> {
     round_at: Mono,
     /// Whether all is here that it waits for.
     is_ready: bool,
+    /// Whether that is a quorum without those that have equivocated.
+    has_quorum: bool,
 
     catch_up: CatchUp,
     recovery: Option<Recovery>,
@@ -182,6 +184,7 @@ impl<S: Suite> Core<S> {
             queue_bytes: 0,
             round_at: now.mono,
             is_ready: false,
+            has_quorum: false,
             progress_at: now.mono,
             catch_up: CatchUp::new(signer.index),
             recovery: restored.marker.is_none().then(Recovery::new),
@@ -370,7 +373,9 @@ impl<S: Suite> Core<S> {
             }
             let held = &self.held;
             self.fetcher
-                .answered(ask.0, now.mono, pause, &self.pace, is_silent, |want| held.has(want));
+                .answered(ask.0, now.mono, pause, &self.pace, is_silent, |want| {
+                    held.has(want)
+                });
             to
         };
         if let (true, Some(peer)) = (blame, to) {

@@ -69,7 +69,11 @@ impl Credit {
 
     /// What lies at or below the floor is owed no more.
     pub fn raise(&mut self, floor: Round) {
-        while let Some(debt) = self.debts.first_entry().filter(|first| first.key().round <= floor) {
+        while let Some(debt) = self
+            .debts
+            .first_entry()
+            .filter(|first| first.key().round <= floor)
+        {
             let debt = debt.remove();
             self.repay(&debt);
         }

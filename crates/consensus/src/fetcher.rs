@@ -345,7 +345,8 @@ impl<S: Suite> Fetcher<S> {
             search.asked = None;
             search.is_held = is_held(&want);
             search.vain += usize::from(!search.is_held);
-            let is_told = |other: &AuthorityIndex| search.told.contains(*other) && !search.tried.contains(*other);
+            let is_told =
+                |other: &AuthorityIndex| search.told.contains(*other) && !search.tried.contains(*other);
             let told = self.others(to).map(index).find(is_told);
             search.next = if planted!(AskedOnce) {
                 to

@@ -45,6 +45,8 @@ mod credit;
 pub mod dag;
 mod fetcher;
 mod held;
+#[cfg(test)]
+mod kit;
 pub mod linearizer;
 pub mod machine;
 pub mod members;

@@ -6,4 +6,4 @@
 
 pub mod watch;
 
-pub use tokio::sync::{Notify, mpsc, oneshot};
+pub use tokio::sync::{Notify, Semaphore, mpsc, oneshot};

@@ -118,7 +118,9 @@ impl<S: Suite> Core<S> {
                 Resolved::Missing(wants) if !self.is_ambiguous(&wants) => {
                     self.hold(from, block, wants, now, &mut work);
                 }
-                Resolved::Missing(_) | Resolved::NeedsFull => self.hold(from, block, vec![Want::Name(name)], now, &mut work),
+                Resolved::Missing(_) | Resolved::NeedsFull => {
+                    self.hold(from, block, vec![Want::Name(name)], now, &mut work)
+                }
                 Resolved::Foreign => self.blame(name.author, Fault::ForeignParent),
             }
         }

@@ -180,49 +180,12 @@ impl<S: Suite> Core<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-    use types::{
-        AuthorityIndex, BlockDigest, ChainId, CommitDigest, Epoch, Mono, Round, UnixMillis, VotingPower,
-    };
+    use crypto::Digest;
+    use types::{BlockDigest, CommitDigest, Round};
 
     use super::*;
-    use crate::core::Config;
-    use crate::{Member, Members, Pace, Production, Restored, Rules, Signer};
-
-    fn index(member: u8) -> AuthorityIndex {
-        AuthorityIndex::new(member.into()).unwrap()
-    }
-
-    fn signer(member: u8) -> Signer<Production> {
-        Signer {
-            index: index(member),
-            block: Ed25519SecretKey::from_seed(&[member; 32]),
-            beacon: BlsSecretKey::from_seed(&[member; 32]),
-        }
-    }
-
-    /// The machine of the first of four members.
-    fn core() -> Core<Production> {
-        let members = (0..4).map(|member| Member {
-            power: VotingPower::new(2_500),
-            block_key: signer(member).block.public(),
-            beacon_key: signer(member).beacon.public(),
-        });
-        let epoch = Epoch::new(7);
-        let config = Config {
-            rules: Rules::new(ChainId::new(Digest::ZERO), epoch, UnixMillis::new(0)),
-            pace: Pace::default(),
-            members: Arc::new(Members::new(epoch, members.collect()).unwrap()),
-            signer: signer(0),
-        };
-        let now = Now {
-            mono: Mono::ZERO,
-            wall: UnixMillis::new(0),
-        };
-        Core::new(config, Restored::default(), now).unwrap().0
-    }
+    use crate::Restored;
+    use crate::kit::index;
 
     #[test]
     fn a_vote_for_another_commit_of_an_index_certifies_nothing() {
@@ -238,7 +201,7 @@ mod tests {
             };
             Some((commit, name))
         };
-        let mut core = core();
+        let (mut core, _) = crate::kit::core(4, Restored::default());
         core.recent = [(commit(1, 1), Round::new(1)), (commit(2, 2), Round::new(2))].into();
         core.chain.last = commit(2, 2);
         core.votes = vec![

@@ -12,6 +12,9 @@
 //!
 //! A leader that has not been heard of for [`ABSENT`] rounds is not waited for: it has nothing to lose by being skipped, and
 //! the others would lose a timeout in each round that it leads. Nor is one that has equivocated.
+//!
+//! Blocks of members that have equivocated are parents only where there is no quorum without them, which is waited for as long
+//! as a stall lasts: each member may know others of them, and would have to fetch all that they stand on.
 
 use std::time::Duration;
 
@@ -84,6 +87,12 @@ impl<S: Suite> Core<S> {
             self.pace.min_round
         };
         let earliest = self.own.at + pause;
+        if planted!(EndlessWait) && !self.is_ready {
+            return None;
+        }
+        if !self.has_quorum {
+            return Some((next, Some(earliest.max(self.round_at + self.pace.stall))));
+        }
         if self.is_ready {
             return Some((next, Some(earliest)));
         }
@@ -93,9 +102,6 @@ impl<S: Suite> Core<S> {
             } else {
                 Duration::ZERO
             };
-        if planted!(EndlessWait) {
-            return None;
-        }
         Some((next, Some(earliest.max(self.round_at + patience))))
     }
 
@@ -119,6 +125,9 @@ impl<S: Suite> Core<S> {
                 .get()
                 .checked_sub(1)
                 .is_none_or(|led| self.committer.is_settled(Round::new(led)));
+        let (heard, suspects) = (dag.authors(before), &self.equivocators);
+        let trusted = self.members.weight(&heard) - self.members.weight(&heard.and(suspects));
+        self.has_quorum = is_quorum(trusted);
     }
 
     fn make(&mut self, round: Round, now: Now) {
@@ -267,4 +276,50 @@ impl<S: Suite> Core<S> {
 
 fn slot(author: types::AuthorityIndex) -> usize {
     usize::from(author.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Event;
+    use crate::kit::{block, core, genesis, index, members, now};
+    use crate::{Production, Restored};
+
+    #[test]
+    fn a_quorum_without_equivocators_is_waited_for_as_long_as_a_stall_lasts() {
+        let restored = || Restored {
+            marker: Some(Round::ZERO),
+            ..Restored::default()
+        };
+        for is_late in [false, true] {
+            let (mut core, _) = core(4, restored());
+            assert_eq!(core.own.latest.round, Round::ZERO, "nothing is to be ordered");
+            core.submit(bytes::Bytes::from_static(b"payload")).unwrap();
+            core.handle(now(10), Event::Tick);
+            assert_eq!(core.own.latest.round, Round::new(1));
+            let send = |core: &mut Core<Production>, author: u8, clock, ms| {
+                let others = (0..4).filter(|other| *other != author);
+                let parents = std::iter::once(author).chain(others).map(genesis).collect();
+                let block = block((author, 1, clock), parents, &AuthoritySet::EMPTY);
+                let block = block.verify(&members(4)).unwrap();
+                let from = index(author);
+                core.handle(now(ms), Event::Block { from, block });
+            };
+            send(&mut core, 3, 0, 20);
+            send(&mut core, 3, 1, 20);
+            send(&mut core, 1, 0, 30);
+            assert_eq!(core.dag.quorum_round(), Round::new(1));
+            let stall = 30 + core.pace.stall.as_millis() as u64;
+            core.handle(now(stall - 1), Event::Tick);
+            assert_eq!(core.own.latest.round, Round::new(1));
+            if is_late {
+                core.handle(now(stall), Event::Tick);
+            } else {
+                send(&mut core, 2, 0, stall - 1);
+            }
+            assert_eq!(core.own.latest.round, Round::new(2));
+            let parents = core.dag.get(&core.own.latest).unwrap().previous();
+            assert_eq!(parents.contains(index(3)), is_late);
+        }
+    }
 }

@@ -1,42 +1,18 @@
-use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use types::{ChainId, Epoch, VotingPower};
-
 use super::*;
 use crate::block::Draft;
-use crate::members::{Member, Production, Signer};
-
-fn signer(member: u8) -> Signer<Production> {
-    Signer {
-        index: AuthorityIndex::new(member.into()).unwrap(),
-        block: Ed25519SecretKey::from_seed(&[member; 32]),
-        beacon: BlsSecretKey::from_seed(&[member; 32]),
-    }
-}
-
-fn rules() -> Rules {
-    Rules::new(
-        ChainId::new(Digest::of(b"chain")),
-        Epoch::new(1),
-        UnixMillis::new(0),
-    )
-}
+use crate::kit::{block, index, members, rules, signer};
+use crate::members::Production;
 
 fn dag() -> Dag<Production> {
-    let members = (0..4).map(|member| Member {
-        power: VotingPower::new(2_500),
-        block_key: signer(member).block.public(),
-        beacon_key: signer(member).beacon.public(),
-    });
-    let members = Members::new(Epoch::new(1), members.collect()).unwrap();
-    Dag::new(&rules(), Arc::new(members), Round::ZERO)
+    Dag::new(&rules(), members(4), Round::ZERO)
 }
 
 fn names(dag: &Dag<Production>, round: u32, authors: &[u8]) -> Vec<BlockRef> {
-    let first = |author: &u8| dag.name_at(Round::new(round), Place::first(signer(*author).index));
+    let first = |author: &u8| dag.name_at(Round::new(round), Place::first(index(*author)));
     authors.iter().map(|author| first(author).unwrap()).collect()
 }
 
-fn block(
+fn block_of(
     dag: &Dag<Production>,
     author: u8,
     round: u32,
@@ -45,17 +21,7 @@ fn block(
     clock: u64,
 ) -> (SignedBlock<Production>, Vec<BlockRef>) {
     let parents = names(dag, round - 1, parents);
-    let draft = Draft {
-        round: Round::new(round),
-        timestamp: UnixMillis::new(clock),
-        parents: parents.clone(),
-        vote: None,
-        payloads: Payloads::default(),
-    };
-    (
-        SignedBlock::make(draft, plain, &rules(), &signer(author)),
-        parents,
-    )
+    (block((author, round, clock), parents.clone(), plain), parents)
 }
 
 fn everybody(dag: &Dag<Production>) -> AuthoritySet {
@@ -68,7 +34,7 @@ fn grown() -> Dag<Production> {
     for author in 0..4u8 {
         let others = (0..4).filter(|other| *other != author);
         let parents: Vec<u8> = std::iter::once(author).chain(others).collect();
-        let (block, parents) = block(&dag, author, 1, &parents, &everybody(&dag), 0);
+        let (block, parents) = block_of(&dag, author, 1, &parents, &everybody(&dag), 0);
         dag.insert(block, &parents);
     }
     dag
@@ -77,9 +43,9 @@ fn grown() -> Dag<Production> {
 #[test]
 fn a_block_in_short_has_the_parents_that_its_author_signed_or_none() {
     let dag = grown();
-    let (signed, parents) = block(&dag, 0, 2, &[0, 1, 2], &everybody(&dag), 0);
+    let (signed, parents) = block_of(&dag, 0, 2, &[0, 1, 2], &everybody(&dag), 0);
     assert_eq!(dag.resolve(&signed), Resolved::Parents(parents.clone()));
-    let (named, _) = block(&dag, 0, 2, &[0, 1, 2], &AuthoritySet::EMPTY, 0);
+    let (named, _) = block_of(&dag, 0, 2, &[0, 1, 2], &AuthoritySet::EMPTY, 0);
     assert_eq!(dag.resolve(&named), Resolved::Parents(parents));
     // Other parents beside the same signature: in the set, and by name alone.
     for others in [names(&dag, 1, &[0, 1, 3]), names(&dag, 1, &[0, 1, 2, 3])] {
@@ -106,8 +72,8 @@ fn a_block_in_short_has_the_parents_that_its_author_signed_or_none() {
 #[test]
 fn a_block_in_short_is_read_with_whichever_block_of_a_slot_its_author_means() {
     let mut dag = grown();
-    let (short, first) = block(&dag, 0, 2, &[0, 1, 2], &everybody(&dag), 0);
-    let (twin, parents) = block(&dag, 1, 1, &[1, 0, 2], &everybody(&dag), 7);
+    let (short, first) = block_of(&dag, 0, 2, &[0, 1, 2], &everybody(&dag), 0);
+    let (twin, parents) = block_of(&dag, 1, 1, &[1, 0, 2], &everybody(&dag), 7);
     let second = twin.reference();
     assert_eq!(dag.insert(twin, &parents).position, 1);
     assert_eq!(dag.resolve(&short), Resolved::Parents(first.clone()));

@@ -1,24 +1,13 @@
-use crypto::{BlsSecretKey, Ed25519SecretKey};
-use types::{Epoch, Round, Slot, VotingPower};
+use types::{Round, Slot};
 
 use super::*;
-use crate::members::{Member, Production};
+use crate::kit::members;
+use crate::members::Production;
 
 const PAUSE: Duration = Duration::from_millis(1);
 
-fn fetcher(size: usize) -> Fetcher<Production> {
-    let (block, beacon) = (
-        Ed25519SecretKey::from_seed(&[1; 32]).public(),
-        BlsSecretKey::from_seed(&[1; 32]).public(),
-    );
-    let power = |member: usize| 10_000 / size + usize::from(member < 10_000 % size);
-    let members = (0..size).map(|member| Member {
-        power: VotingPower::new(power(member) as u16),
-        block_key: block.clone(),
-        beacon_key: beacon.clone(),
-    });
-    let members = Members::new(Epoch::new(1), members.collect()).unwrap();
-    Fetcher::new(Arc::new(members), index(0))
+fn fetcher(size: u8) -> Fetcher<Production> {
+    Fetcher::new(members(size), index(0))
 }
 
 fn want(round: u32) -> Want {
@@ -154,13 +143,7 @@ fn what_is_found_is_searched_no_more() {
 
 #[test]
 fn what_nobody_has_is_asked_for_less_and_less() {
-    let member = |power| Member::<Production> {
-        power: VotingPower::new(power),
-        block_key: Ed25519SecretKey::from_seed(&[1; 32]).public(),
-        beacon_key: BlsSecretKey::from_seed(&[1; 32]).public(),
-    };
-    let members = Members::new(Epoch::new(0), vec![member(2_500); 4]).unwrap();
-    let mut fetcher = Fetcher::new(Arc::new(members), index(0));
+    let mut fetcher = fetcher(4);
     let (pace, pause) = (Pace::default(), Duration::from_millis(100));
     let want = Want::Slot(Slot {
         round: Round::new(9),
@@ -189,7 +172,10 @@ fn next(fetcher: &mut Fetcher<Production>, id: u64, now: Mono) -> (Mono, u16) {
     let pace = Pace::default();
     let due = fetcher.deadline(&pace).unwrap().max(now);
     let (to, _) = fetcher.ask(id, due, &pace).unwrap();
-    assert!(fetcher.ask(id + 1_000, due, &pace).is_none(), "it is asked of one");
+    assert!(
+        fetcher.ask(id + 1_000, due, &pace).is_none(),
+        "it is asked of one"
+    );
     (due, to.get())
 }
 

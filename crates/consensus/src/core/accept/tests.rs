@@ -1,65 +1,25 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use types::{BlockDigest, BlockHeader, ChainId, Commit, CommitIndex, Epoch, Mono, Round, UnixMillis, VotingPower};
+use crypto::Digest;
+use types::{BlockDigest, Commit, CommitIndex, Round, UnixMillis};
 
 use super::*;
-use crate::block::{Draft, Payloads};
-use crate::core::Config;
+use crate::kit::{Made, block as made, core, genesis, index, members, now};
 use crate::set::AuthoritySet;
-use crate::{Answer, AskId, Event, Member, Members, Pace, Production, Request, Restored, Rules, Signer};
+use crate::{Answer, AskId, Event, Members, Pace, Production, Request, Restored};
 
 const MEMBERS: u8 = 28;
 
 /// Members above are Byzantine: as many as may be.
 const HONEST: u8 = 19;
 
-fn index(member: u8) -> AuthorityIndex {
-    AuthorityIndex::new(member.into()).unwrap()
-}
-
-fn signer(member: u8) -> Signer<Production> {
-    Signer {
-        index: index(member),
-        block: Ed25519SecretKey::from_seed(&[member; 32]),
-        beacon: BlsSecretKey::from_seed(&[member; 32]),
-    }
-}
-
-fn members() -> Arc<Members<Production>> {
-    let power =
-        |member: u8| 10_000 / u16::from(MEMBERS) + u16::from(u16::from(member) < 10_000 % u16::from(MEMBERS));
-    let members = (0..MEMBERS).map(|member| Member {
-        power: VotingPower::new(power(member)),
-        block_key: signer(member).block.public(),
-        beacon_key: signer(member).beacon.public(),
-    });
-    Arc::new(Members::new(Epoch::new(7), members.collect()).unwrap())
-}
-
-fn rules() -> Rules {
-    Rules::new(ChainId::new(Digest::ZERO), Epoch::new(7), UnixMillis::new(0))
-}
-
-type Made = Verified<SignedBlock<Production>>;
-
-/// A block; those of one slot differ by their salt. Parents of the authors in `plain` are named in short.
 fn block_with(
     members: &Members<Production>,
-    (author, round, salt): (u8, u32, u64),
+    slot: (u8, u32, u64),
     parents: Vec<BlockRef>,
     plain: &AuthoritySet,
 ) -> Made {
-    let draft = Draft {
-        round: Round::new(round),
-        timestamp: UnixMillis::new(salt),
-        parents,
-        vote: None,
-        payloads: Payloads::default(),
-    };
-    let block = SignedBlock::make(draft, plain, &rules(), &signer(author));
-    block.verify(members).unwrap()
+    made(slot, parents, plain).verify(members).unwrap()
 }
 
 fn block(members: &Members<Production>, author: u8, round: u32, parents: Vec<BlockRef>) -> Made {
@@ -72,10 +32,6 @@ fn parents(author: u8, of: impl Fn(u8) -> BlockRef) -> Vec<BlockRef> {
     std::iter::once(author).chain(others).map(of).collect()
 }
 
-fn genesis(author: u8) -> BlockRef {
-    BlockHeader::genesis(Epoch::new(7), index(author), UnixMillis::new(0)).reference()
-}
-
 fn made_up(round: u32, author: u8, salt: u32) -> BlockRef {
     let digest = Digest::of_value("made up", &(round, author, salt));
     BlockRef {
@@ -85,16 +41,9 @@ fn made_up(round: u32, author: u8, salt: u32) -> BlockRef {
     }
 }
 
-fn now(ms: u64) -> Now {
-    Now {
-        mono: Mono::from_nanos(ms * 1_000_000),
-        wall: UnixMillis::new(ms),
-    }
-}
-
 /// A member, and what the others know.
 struct World {
-    members: Arc<Members<Production>>,
+    members: std::sync::Arc<Members<Production>>,
     core: Core<Production>,
     actions: Vec<Action<Production>>,
     ms: u64,
@@ -112,16 +61,9 @@ struct World {
 
 impl World {
     fn new(late: u64) -> Self {
-        let members = members();
-        let config = Config {
-            rules: rules(),
-            pace: Pace::default(),
-            members: members.clone(),
-            signer: signer(0),
-        };
-        let (core, actions) = Core::new(config, Restored::default(), now(0)).unwrap();
+        let (core, actions) = core(MEMBERS, Restored::default());
         Self {
-            members,
+            members: members(MEMBERS),
             core,
             actions,
             // Behind the clocks of all blocks here.
@@ -203,7 +145,11 @@ impl World {
             self.answers.insert((self.ms + latency, id.0), blocks);
         }
         self.ms += 1;
-        while let Some(answer) = self.answers.first_entry().filter(|answer| answer.key().0 <= self.ms) {
+        while let Some(answer) = self
+            .answers
+            .first_entry()
+            .filter(|answer| answer.key().0 <= self.ms)
+        {
             let ((_, id), blocks) = answer.remove_entry();
             self.handle(Event::Answer {
                 ask: AskId(id),
@@ -227,7 +173,10 @@ impl World {
     fn wait(&mut self, block: &Made) -> u64 {
         let start = self.ms;
         while !self.has(block) {
-            assert!(self.ms < start + 20_000, "what is there is found within 20 seconds");
+            assert!(
+                self.ms < start + 20_000,
+                "what is there is found within 20 seconds"
+            );
             self.step();
         }
         self.ms - start
@@ -327,7 +276,11 @@ impl Rows {
     }
 
     fn in_slot(&self, author: u8) -> usize {
-        self.world.core.dag.names(self.second[usize::from(author)].slot()).len()
+        self.world
+            .core
+            .dag
+            .names(self.second[usize::from(author)].slot())
+            .len()
     }
 
     fn owes_nothing(&self, author: u8) -> bool {
