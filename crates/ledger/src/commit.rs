@@ -1,7 +1,7 @@
 //! A commit's transactions, one after the other or several at a time.
 
 use crypto::{Digest, Verified};
-use types::{Content, Economy, Object, ObjectId, Shannons, Transaction, TransactionDigest};
+use types::{Content, Economy, Object, ObjectId, Shannons, Transaction, TransactionDigest, Validators};
 
 use crate::execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 use crate::schedule::waves;
@@ -42,10 +42,11 @@ pub struct Applied {
     pub accrual: Accrual,
 }
 
-/// Why a commit cannot be executed: the state is none. A bug in what keeps it.
+/// Why a commit cannot be executed: the state is none, without this object, or with another one in its place. A bug in what
+/// keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("object {} is missing, or not what it should be", Economy::ID)]
-pub struct NoEconomy;
+#[error("object {0} is missing, or not what it should be")]
+pub struct NoState(pub ObjectId);
 
 impl<'a, O: Objects> Application<'a, O> {
     /// Nothing is executed yet.
@@ -94,8 +95,8 @@ impl<'a, O: Objects> Application<'a, O> {
     /// Executes all in the commit's order.
     ///
     /// # Errors
-    /// [`NoEconomy`].
-    pub fn run_all(mut self) -> Result<Applied, NoEconomy> {
+    /// [`NoState`].
+    pub fn run_all(mut self) -> Result<Applied, NoState> {
         for position in 0..self.transactions.len() {
             let result = self.run(position);
             self.absorb(position, result);
@@ -107,19 +108,36 @@ impl<'a, O: Objects> Application<'a, O> {
     /// the commit's index)`.
     ///
     /// # Errors
-    /// [`NoEconomy`].
+    /// [`NoState`].
     ///
     /// # Panics
     /// If a transaction was not executed.
-    pub fn finish(mut self) -> Result<Applied, NoEconomy> {
+    pub fn finish(mut self) -> Result<Applied, NoState> {
         let results = std::mem::take(&mut self.results).into_iter();
         let results: Vec<_> = results
             .map(|result| result.expect("every transaction of a commit is executed"))
             .collect();
-        let accruals = results.iter().flatten().map(|outcome| outcome.accrual);
+        let accruals = results.iter().flatten().map(|outcome| outcome.accrual.clone());
         let accrual = accruals.fold(Accrual::default(), Accrual::and);
-        if accrual.fees > Shannons::ZERO {
-            self.accrue(&accrual)?;
+        if accrual.fees > Shannons::ZERO || accrual.slashed > Shannons::ZERO {
+            self.accrue(Economy::ID, |content| match content {
+                Content::Economy(economy) => {
+                    economy.fees = economy.fees.checked_add(accrual.fees).ok()?;
+                    economy.emission = economy.emission.checked_add(accrual.slashed).ok()?;
+                    Some(())
+                }
+                _ => None,
+            })?;
+        }
+        if !accrual.pending.is_empty() || !accrual.leaving.is_empty() {
+            self.accrue(Validators::ID, |content| match content {
+                Content::Validators(set) => {
+                    set.pending.extend(&accrual.pending);
+                    set.leaving.extend(&accrual.leaving);
+                    Some(())
+                }
+                _ => None,
+            })?;
         }
         Ok(Applied {
             accrual,
@@ -128,21 +146,19 @@ impl<'a, O: Objects> Application<'a, O> {
         })
     }
 
-    fn accrue(&mut self, accrual: &Accrual) -> Result<(), NoEconomy> {
-        let before = self.state.get(&Economy::ID).ok_or(NoEconomy)?;
-        let Content::Economy(mut economy) = before.object().content else {
-            return Err(NoEconomy);
-        };
-        let fees = economy.fees.checked_add(accrual.fees);
-        economy.fees = fees.expect("fees are part of the supply");
+    /// Writes an object that no transaction names. Sums that exceed every amount are more than the supply, so no state has them.
+    fn accrue(&mut self, id: ObjectId, add: impl FnOnce(&mut Content) -> Option<()>) -> Result<(), NoState> {
+        let before = self.state.get(&id).ok_or(NoState(id))?;
+        let mut content = before.object().content.clone();
+        add(&mut content).ok_or(NoState(id))?;
         let position = (self.context.system.epoch, self.context.commit);
         let after = Object {
-            version: before.object().version.next().ok_or(NoEconomy)?,
+            version: before.object().version.next().ok_or(NoState(id))?,
             previous: TransactionDigest::new(Digest::of_value("CommitEnd", &position)),
-            content: Content::Economy(economy),
+            content,
             ..before.object().clone()
         };
-        self.state.written.insert(Economy::ID, Some(Live::new(after)));
+        self.state.written.insert(id, Some(Live::new(after)));
         Ok(())
     }
 }

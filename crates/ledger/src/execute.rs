@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Verified;
 use types::{
-    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, Shannons, Status,
-    System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
+    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, ProtocolParams,
+    Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
 };
 
 use crate::coins;
@@ -14,6 +14,7 @@ use crate::gas;
 use crate::overlay::Overlay;
 use crate::stake;
 use crate::state::{Live, Objects};
+use crate::validators;
 
 /// What all transactions of a commit see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Context {
     pub commit: CommitIndex,
     /// What things cost.
     pub prices: Prices,
+    /// The numbers of the rules in force.
+    pub params: ProtocolParams,
 }
 
 /// Why a transaction is as if it had never been: it cannot even pay. Whoever put it into a block is at fault.
@@ -63,22 +66,33 @@ pub struct Outcome {
     pub accrual: Accrual,
 }
 
-/// Sums that do not depend on the order of transactions. They are applied once, at the end of the commit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Sums and sets that do not depend on the order of transactions. They are applied once, at the end of the commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accrual {
     /// Fees that were paid.
     pub fees: Shannons,
+    /// What was slashed, for the emission pool.
+    pub slashed: Shannons,
+    /// Who wants to be a validator.
+    pub pending: BTreeSet<ObjectId>,
+    /// Which validators go when the epoch closes.
+    pub leaving: BTreeSet<ObjectId>,
 }
 
 impl Accrual {
     /// Both together. No more is paid than there is.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn and(mut self, mut other: Self) -> Self {
+        let sum = |one: Shannons, other| {
+            one.checked_add(other)
+                .expect("what a commit moves is part of the supply")
+        };
+        self.pending.append(&mut other.pending);
+        self.leaving.append(&mut other.leaving);
         Self {
-            fees: self
-                .fees
-                .checked_add(other.fees)
-                .expect("the fees of a commit are part of the supply"),
+            fees: sum(self.fees, other.fees),
+            slashed: sum(self.slashed, other.slashed),
+            ..self
         }
     }
 }
@@ -104,10 +118,8 @@ pub fn execute(
         return Err(Reject::Expired(expiry));
     }
     let named = named(transaction);
-    let ids = named
-        .iter()
-        .map(|named| named.id)
-        .chain(transaction.kind.shared());
+    let shared = transaction.kind.shared(transaction.sender);
+    let ids = named.iter().map(|named| named.id).chain(shared.iter().copied());
     let inputs: BTreeMap<ObjectId, Live> = ids.filter_map(|id| Some((id, objects.get(&id)?))).collect();
     let run = Run {
         context,
@@ -115,8 +127,9 @@ pub fn execute(
         digest,
         inputs: &inputs,
         gas: transaction.gas.first().ok_or(TransactionError::NoGas)?.id,
-        version: next_version(&inputs, &named, transaction.kind.shared()),
+        version: next_version(&inputs, &named, &shared),
         named: &named,
+        shared: &shared,
     };
     run.check_gas()?;
     let done = match run.attempt() {
@@ -143,13 +156,15 @@ fn named(transaction: &Transaction) -> BTreeSet<ObjectRef> {
 fn next_version(
     inputs: &BTreeMap<ObjectId, Live>,
     named: &BTreeSet<ObjectRef>,
-    shared: Option<ObjectId>,
+    shared: &[ObjectId],
 ) -> Version {
     let used = named.iter().filter_map(|named| {
         let found = inputs.get(&named.id)?.reference();
         (found == *named).then_some(found.version)
     });
-    let shared = shared.and_then(|id| Some(inputs.get(&id)?.reference().version));
+    let shared = shared
+        .iter()
+        .filter_map(|id| Some(inputs.get(id)?.reference().version));
     let highest = used.chain(shared).max().unwrap_or_default();
     highest
         .next()
@@ -162,6 +177,7 @@ struct Run<'a> {
     digest: TransactionDigest,
     inputs: &'a BTreeMap<ObjectId, Live>,
     named: &'a BTreeSet<ObjectRef>,
+    shared: &'a [ObjectId],
     gas: ObjectId,
     version: Version,
 }
@@ -213,7 +229,7 @@ impl<'a> Run<'a> {
     }
 
     fn apply(&self, overlay: &mut Overlay<'_>) -> Result<coins::Moved, Failure> {
-        let from = self.transaction.sender;
+        let (context, from) = (self.context, self.transaction.sender);
         match &self.transaction.kind {
             TransactionKind::TransferCoin {
                 coin,
@@ -232,12 +248,65 @@ impl<'a> Run<'a> {
                 validator,
                 coin,
                 amount,
-            } => stake::add(overlay, from, *validator, coin, *amount),
+            } => {
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                stake::add(overlay, from, *validator, &wanted)
+            }
             TransactionKind::WithdrawStake {
                 validator,
                 stake,
                 amount,
-            } => stake::withdraw(overlay, self.context, from, *validator, stake, *amount),
+            } => stake::withdraw(overlay, context, from, *validator, stake, *amount),
+            TransactionKind::AddValidator {
+                keys,
+                metadata,
+                commission_bps,
+                coin,
+                amount,
+            } => {
+                let new = validators::New {
+                    keys,
+                    metadata,
+                    commission_bps: *commission_bps,
+                };
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                validators::add(overlay, context, from, new, &wanted)
+            }
+            TransactionKind::RemoveValidator { validator } => validators::remove(overlay, from, *validator),
+            TransactionKind::ReportValidator { validator, reported } => {
+                validators::report(overlay, from, *validator, *reported)
+            }
+            TransactionKind::UndoReportValidator { validator, reported } => {
+                validators::undo_report(overlay, from, *validator, *reported)
+            }
+            TransactionKind::UpdateValidatorMetadata {
+                validator,
+                name,
+                network_address,
+                proxy_address,
+                keys,
+            } => {
+                let change = validators::Change {
+                    name: name.as_ref(),
+                    network_address: network_address.as_ref(),
+                    proxy_address: proxy_address.as_ref(),
+                    keys: keys.as_deref(),
+                };
+                validators::update(overlay, context, from, *validator, change)
+            }
+            TransactionKind::SetCommissionRate {
+                validator,
+                commission_bps,
+            } => validators::set_commission(overlay, context, from, *validator, *commission_bps),
+            TransactionKind::ReportEquivocation { validator, evidence } => {
+                validators::punish(overlay, context, *validator, evidence)
+            }
         }
     }
 
@@ -254,13 +323,16 @@ impl<'a> Run<'a> {
     fn outcome(&self, (overlay, fee, status): (Overlay<'_>, Fee, Status)) -> Outcome {
         let (writes, changes) = written(&overlay, self.version);
         let is_named = |live: &Live| self.named.contains(&live.reference());
-        let is_shared = |live: &Live| Some(live.object().id) == self.transaction.kind.shared();
+        let is_shared = |live: &Live| self.shared.contains(&live.object().id);
         let used = self
             .inputs
             .values()
             .filter(|live| is_named(live) || is_shared(live));
         let dependencies: BTreeSet<TransactionDigest> = used.map(|live| live.object().previous).collect();
-        let fees = fee.total();
+        let accrual = Accrual {
+            fees: fee.total(),
+            ..overlay.accrual.clone()
+        };
         let effects = Effects {
             transaction: self.digest,
             epoch: self.context.system.epoch,
@@ -274,7 +346,7 @@ impl<'a> Run<'a> {
         Outcome {
             effects,
             writes,
-            accrual: Accrual { fees },
+            accrual,
         }
     }
 }

@@ -9,7 +9,7 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`,
+//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
 //! [`mod@execute`], [`schedule`], [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`draw`], [`pacing`], [`difficulty`].
 
 pub mod checkpoint;
@@ -30,8 +30,9 @@ pub mod root;
 pub mod schedule;
 mod stake;
 pub mod state;
+mod validators;
 
-pub use commit::{Application, Applied, NoEconomy};
+pub use commit::{Application, Applied, NoState};
 pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use fees::Prices;

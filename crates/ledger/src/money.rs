@@ -10,7 +10,9 @@ use crate::pool;
 /// [`AmountError::Overflow`], on more than there can be.
 pub fn money(content: &Content) -> Result<Shannons, AmountError> {
     match content {
-        Content::System(_) | Content::StakedSoma(_) | Content::Validators(_) => Ok(Shannons::ZERO),
+        Content::System(_) | Content::StakedSoma(_) | Content::Validators(_) | Content::Claim(_) => {
+            Ok(Shannons::ZERO)
+        }
         Content::Coin(balance) => Ok(*balance),
         Content::Economy(economy) => economy.emission.checked_add(economy.fees),
         Content::Validator(validator) => pool::held(&validator.pool),

@@ -69,6 +69,36 @@ pub enum Failure {
     /// The rules contradict themselves: money would come from nowhere or go there. A bug; nothing was done.
     #[error("the transaction would change the supply")]
     InvariantViolated,
+    /// An account or a key is a validator's already. Use others.
+    #[error("the account, or one of the keys, is validator {0}'s")]
+    Claimed(ObjectId),
+    /// A key did not sign for the sender on this chain. Sign with all three.
+    #[error("the keys are not proved to be the sender's on this chain")]
+    InvalidProofOfPossession,
+    /// Ask for less.
+    #[error("a commission is at most {0} ten-thousandths")]
+    CommissionTooHigh(u16),
+    /// Only members of the committee report, and are reported.
+    #[error("validator {0} is no member of the committee")]
+    NotAMember(ObjectId),
+    /// Nothing of a validator changes any more when it goes, or has gone. Register another one.
+    #[error("validator {0} is leaving or has left")]
+    ValidatorLeaving(ObjectId),
+    /// There is nothing to take back.
+    #[error("validator {0} was not reported")]
+    NotReported(ObjectId),
+    /// Keys change once in an epoch. Come back in the next one.
+    #[error("the keys of validator {0} change with the next epoch already")]
+    KeysStaged(ObjectId),
+    /// The blocks are not two that this validator signed. Name whoever did.
+    #[error("the evidence is not against this validator")]
+    InvalidEvidence,
+    /// The validator signed no blocks in that epoch, or it is too long ago.
+    #[error("evidence of epoch {0} is not accepted")]
+    EvidenceNotAccepted(Epoch),
+    /// The validator has paid for that epoch.
+    #[error("the validator was slashed for epoch {0}")]
+    AlreadySlashed(Epoch),
 }
 
 /// What a transaction cost, by what for. Nothing of it is given back. BCS: the fields in order.
@@ -158,6 +188,46 @@ pub enum Event {
     },
     /// An epoch could not be closed but for its end: nothing was handed out, and nobody came or went.
     SafeMode,
+    /// Somebody wants to be a validator.
+    Candidate {
+        /// As which.
+        validator: ObjectId,
+        /// Who.
+        address: Address,
+    },
+    /// A validator goes when the epoch closes.
+    Resigned {
+        /// Which.
+        validator: ObjectId,
+    },
+    /// A member wants the rewards of another to be withheld, or no longer.
+    Reported {
+        /// Which other.
+        validator: ObjectId,
+        /// Which member.
+        by: ObjectId,
+        /// Whether it has taken it back.
+        is_undone: bool,
+    },
+    /// A validator has changed what it says of itself, its keys or its commission: its object says to what.
+    Updated {
+        /// Which.
+        validator: ObjectId,
+    },
+    /// A part of a pool went to the emission pool.
+    Slashed {
+        /// Whose.
+        pool: ObjectId,
+        /// How much.
+        amount: Shannons,
+    },
+    /// A part of a reward went to the emission pool, since a quorum had reported its validator.
+    Withheld {
+        /// Whose.
+        pool: ObjectId,
+        /// How much.
+        amount: Shannons,
+    },
 }
 
 /// One side of a change. BCS: the fields in order.

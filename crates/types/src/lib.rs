@@ -53,5 +53,7 @@ pub use score::{Direction, Distance, Embedding, Loss, distance};
 pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
-pub use validator::{Economy, Validator, Validators};
+pub use validator::{
+    Economy, Line, LineError, Metadata, ProvedKeys, Staged, Standing, Validator, ValidatorKeys, Validators,
+};
 pub use voting_power::{VotingPower, voting_power};

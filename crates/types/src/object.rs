@@ -54,6 +54,8 @@ pub enum Content {
     Economy(Economy),
     /// A validator.
     Validator(Box<Validator>),
+    /// That an account or a key, of which the object's id is the hash, is this validator's and nobody else's.
+    Claim(ObjectId),
 }
 
 /// One version of an object. BCS: the fields in order.

@@ -19,7 +19,7 @@ use crate::{ProtocolVersion, SOMA, Shannons, VotingPower};
 ///
 /// In the sources, `R` is the reference's value, `P` our `PROTOCOL.md` with its section, and `S` our own choice, whose
 /// reason stands with it. `bps` are ten-thousandths, `billionths` those of a cosine distance, which is 0 to 2.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtocolParams {
     /// The version that these are the parameters of.
     pub version: ProtocolVersion,
@@ -160,16 +160,21 @@ pub struct ProtocolParams {
     /// Money of a pool that is not there. P 5.
     pub pool_virtual_balance: Shannons,
 
+    /// The least first stake of a validator. S: so that nobody fills the ends of epochs with candidates, of which there are ten
+    /// thousand at most; R has none.
+    pub validator_min_stake: Shannons,
     /// The least power, before the cap, with which a validator joins. R.
     pub join_power: VotingPower,
     /// The power, before the cap, below which a validator is at risk. R.
     pub low_power: VotingPower,
     /// The power, before the cap, below which a validator leaves at once. R.
     pub very_low_power: VotingPower,
-    /// Epochs that a validator may be at risk. R.
+    /// Epochs that a validator may be at risk, R, and that one may wait for the power to join. S: R lets it wait for ever.
     pub low_power_epochs: u64,
     /// The commission of a validator that has not set one, in bps. R.
     pub initial_commission_bps: u16,
+    /// The highest commission, in bps. R.
+    pub max_commission_bps: u16,
     /// What a validator that a quorum reports loses of its epoch's reward, in bps. R.
     pub report_reward_slash_bps: u16,
     /// What an equivocation takes from the pool, in bps. P 5.
@@ -249,11 +254,13 @@ impl ProtocolParams {
         unbonding_epochs: 3,
         pool_virtual_shares: 1_000_000,
         pool_virtual_balance: Shannons::new(1),
+        validator_min_stake: Shannons::new(1_000 * SOMA.get()),
         join_power: VotingPower::new(12),
         low_power: VotingPower::new(8),
         very_low_power: VotingPower::new(4),
         low_power_epochs: 7,
         initial_commission_bps: 10,
+        max_commission_bps: 10_000,
         report_reward_slash_bps: 5_000,
         equivocation_slash_bps: 500,
         evidence_epochs: 3,
@@ -451,6 +458,12 @@ impl ProtocolParams {
                 1,
                 SOMA.get(),
             ),
+            (
+                "validator_min_stake",
+                self.validator_min_stake.get(),
+                self.min_stake_action.get(),
+                SUPPLY,
+            ),
             // Who joins is not at risk, and who is at risk does not leave at once.
             ("join_power", join, low, BPS),
             ("very_low_power", power(self.very_low_power), 0, low),
@@ -459,8 +472,9 @@ impl ProtocolParams {
                 "initial_commission_bps",
                 self.initial_commission_bps.into(),
                 0,
-                BPS,
+                self.max_commission_bps.into(),
             ),
+            ("max_commission_bps", self.max_commission_bps.into(), 0, BPS),
             (
                 "report_reward_slash_bps",
                 self.report_reward_slash_bps.into(),

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crypto::{Address, Digest, Intent, IntentMessage, Scope, SignatureError, UserSignature, Verified};
+use crypto::{
+    Address, Digest, Ed25519Scheme, Intent, IntentMessage, Scope, SignatureError, UserSignature, Verified,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Bounded, ChainId, Epoch, ObjectId, ObjectRef, Shannons, TransactionDigest};
+use crate::{
+    Bounded, ChainId, Epoch, Equivocation, Line, Metadata, ObjectId, ObjectRef, ProvedKeys, Shannons,
+    TransactionDigest, Validator,
+};
 
 /// Objects that one transaction names at most, in each of its lists.
 pub const MAX_NAMED: usize = 256;
@@ -59,34 +64,122 @@ pub enum TransactionKind {
         /// What the part that is withdrawn is to be worth now; everything if it is not said.
         amount: Option<Shannons>,
     },
+    /// Makes the sender a validator, which comes in with the first epoch for which its stake suffices.
+    AddValidator {
+        /// Its keys, for this chain and the sender.
+        keys: Box<ProvedKeys>,
+        /// What it says of itself.
+        metadata: Box<Metadata>,
+        /// Its part of what its stakers earn, in ten-thousandths; the usual one if it is not said.
+        commission_bps: Option<u16>,
+        /// The sender's, for the first stake. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Lets a validator go when this epoch closes, candidates as well.
+    RemoveValidator {
+        /// The sender's.
+        validator: ObjectId,
+    },
+    /// Wants the rewards of a member to be withheld, until this is undone or one of both has gone.
+    ReportValidator {
+        /// The sender's, a member.
+        validator: ObjectId,
+        /// Another member.
+        reported: ObjectId,
+    },
+    /// Takes that back.
+    UndoReportValidator {
+        /// The sender's, a member.
+        validator: ObjectId,
+        /// Whom it has reported.
+        reported: ObjectId,
+    },
+    /// Changes what is said. Keys and the address for members change with the next epoch, the rest at once.
+    UpdateValidatorMetadata {
+        /// The sender's.
+        validator: ObjectId,
+        /// What it is called.
+        name: Option<Line>,
+        /// Where the members of the committee reach it.
+        network_address: Option<Line>,
+        /// Where everybody reaches it.
+        proxy_address: Option<Line>,
+        /// All its keys, those that stay included, for this chain and the sender.
+        keys: Option<Box<ProvedKeys>>,
+    },
+    /// Changes a commission with the next epoch.
+    SetCommissionRate {
+        /// The sender's.
+        validator: ObjectId,
+        /// The validator's part of what its stakers earn, in ten-thousandths.
+        commission_bps: u16,
+    },
+    /// Shows that a validator signed two blocks for one slot. Anybody may.
+    ReportEquivocation {
+        /// Whose key signed them.
+        validator: ObjectId,
+        /// Both blocks.
+        evidence: Box<Equivocation<Ed25519Scheme>>,
+    },
 }
 
 impl TransactionKind {
     /// The owned objects that it uses, as often as it names them.
     pub fn owned(&self) -> &[ObjectRef] {
         match self {
-            Self::TransferCoin { coin, .. } | Self::AddStake { coin, .. } => std::slice::from_ref(coin),
+            Self::TransferCoin { coin, .. }
+            | Self::AddStake { coin, .. }
+            | Self::AddValidator { coin, .. } => std::slice::from_ref(coin),
             Self::PayCoins { coins, .. } => coins,
             Self::TransferObjects { objects, .. } => objects,
             Self::WithdrawStake { stake, .. } => std::slice::from_ref(stake),
+            Self::RemoveValidator { .. }
+            | Self::ReportValidator { .. }
+            | Self::UndoReportValidator { .. }
+            | Self::UpdateValidatorMetadata { .. }
+            | Self::SetCommissionRate { .. }
+            | Self::ReportEquivocation { .. } => &[],
         }
     }
 
-    /// The shared object that it writes, if it writes one.
-    pub const fn shared(&self) -> Option<ObjectId> {
+    /// The shared objects that it uses when this sender asks for it, and those that must not be there: each once.
+    pub fn shared(&self, sender: Address) -> Vec<ObjectId> {
         match self {
-            Self::AddStake { validator, .. } | Self::WithdrawStake { validator, .. } => Some(*validator),
-            Self::TransferCoin { .. } | Self::PayCoins { .. } | Self::TransferObjects { .. } => None,
+            Self::TransferCoin { .. } | Self::PayCoins { .. } | Self::TransferObjects { .. } => vec![],
+            Self::AddStake { validator, .. }
+            | Self::WithdrawStake { validator, .. }
+            | Self::RemoveValidator { validator }
+            | Self::UndoReportValidator { validator, .. }
+            | Self::SetCommissionRate { validator, .. }
+            | Self::ReportEquivocation { validator, .. } => vec![*validator],
+            Self::ReportValidator { validator, reported } => vec![*validator, *reported],
+            Self::AddValidator { keys, .. } => {
+                let keys = keys.keys.claims().into_iter();
+                keys.chain([Validator::claim(sender)]).collect()
+            }
+            Self::UpdateValidatorMetadata { validator, keys, .. } => {
+                let keys = keys.iter().flat_map(|keys| keys.keys.claims());
+                keys.chain([*validator]).collect()
+            }
         }
     }
 
-    /// How many objects it creates at most.
+    /// How many objects it creates at most, beside those that [`shared`](Self::shared) names.
     pub fn creates(&self) -> usize {
         match self {
             Self::TransferCoin { amount, .. } => usize::from(amount.is_some()),
             Self::PayCoins { amounts, .. } => amounts.as_ref().map_or(0, |amounts| amounts.len()),
             Self::TransferObjects { .. } => 0,
             Self::AddStake { .. } | Self::WithdrawStake { .. } => 1,
+            Self::AddValidator { .. } => 2,
+            Self::RemoveValidator { .. }
+            | Self::ReportValidator { .. }
+            | Self::UndoReportValidator { .. }
+            | Self::UpdateValidatorMetadata { .. }
+            | Self::SetCommissionRate { .. }
+            | Self::ReportEquivocation { .. } => 0,
         }
     }
 }
@@ -129,6 +222,12 @@ pub enum TransactionError {
     /// An amount of nothing.
     #[error("amount {0} is nothing")]
     NothingPaid(usize),
+    /// A validator reports itself.
+    #[error("a validator reports itself")]
+    ReportsItself,
+    /// One key is to be two.
+    #[error("the key of the connections is that of the blocks")]
+    SameKey,
 }
 
 impl Transaction {
@@ -155,7 +254,8 @@ impl Transaction {
                 return Err(TransactionError::Repeated(used.id));
             }
         }
-        if let Some(shared) = self.kind.shared().filter(|shared| named.contains_key(shared)) {
+        let mut shared = self.kind.shared(self.sender).into_iter();
+        if let Some(shared) = shared.find(|shared| named.contains_key(shared)) {
             return Err(TransactionError::Repeated(shared));
         }
         match &self.kind {
@@ -185,9 +285,38 @@ impl Transaction {
             TransactionKind::TransferObjects { objects, .. } if objects.is_empty() => {
                 Err(TransactionError::Empty("objects"))
             }
-            TransactionKind::TransferObjects { .. } => Ok(()),
+            TransactionKind::TransferObjects { .. }
+            | TransactionKind::RemoveValidator { .. }
+            | TransactionKind::SetCommissionRate { .. }
+            | TransactionKind::ReportEquivocation { .. } => Ok(()),
+            TransactionKind::AddValidator { keys, amount, .. } => {
+                distinct(keys).and_then(|()| amounts(amount.as_slice()))
+            }
+            TransactionKind::ReportValidator { validator, reported }
+            | TransactionKind::UndoReportValidator { validator, reported } => {
+                let is_other = validator != reported;
+                is_other.then_some(()).ok_or(TransactionError::ReportsItself)
+            }
+            TransactionKind::UpdateValidatorMetadata {
+                name,
+                network_address,
+                proxy_address,
+                keys,
+                ..
+            } => match keys {
+                Some(keys) => distinct(keys),
+                None if name.is_none() && network_address.is_none() && proxy_address.is_none() => {
+                    Err(TransactionError::Empty("changes"))
+                }
+                None => Ok(()),
+            },
         }
     }
+}
+
+fn distinct(keys: &ProvedKeys) -> Result<(), TransactionError> {
+    let is_distinct = keys.keys.network != keys.keys.consensus;
+    is_distinct.then_some(()).ok_or(TransactionError::SameKey)
 }
 
 fn amounts(amounts: &[Shannons]) -> Result<(), TransactionError> {

@@ -7,3 +7,4 @@ mod epochs;
 mod histories;
 mod kit;
 mod network;
+mod validators;
