@@ -4,6 +4,7 @@
 
 mod coins;
 mod epochs;
+mod faults;
 mod histories;
 mod kit;
 mod network;
