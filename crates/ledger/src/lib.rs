@@ -10,7 +10,7 @@
 //! - The supply is the same after every transaction and after every epoch.
 //!
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
-//! [`mod@execute`], [`schedule`], [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`draw`], [`pacing`], [`difficulty`].
+//! [`mod@execute`], [`schedule`], [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 
 pub mod checkpoint;
 mod coins;
@@ -22,6 +22,7 @@ pub mod epoch;
 pub mod execute;
 pub mod fees;
 mod gas;
+pub mod genesis;
 pub mod money;
 mod overlay;
 pub mod pacing;
@@ -36,5 +37,6 @@ pub use commit::{Application, Applied, NoState};
 pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use fees::Prices;
+pub use genesis::{Genesis, GenesisError};
 pub use money::money;
 pub use state::{Live, Memory, Objects};

@@ -5,6 +5,7 @@
 mod coins;
 mod epochs;
 mod faults;
+mod genesis;
 mod histories;
 mod kit;
 mod network;

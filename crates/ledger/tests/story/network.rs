@@ -1,11 +1,11 @@
 //! Validators with stake, users with coins, and what they ask for.
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::{Application, Context, Memory, Objects, Prices, close, pool, root};
+use ledger::{Application, Context, Genesis, Memory, Objects, Prices, close, pool, root};
 use types::{
-    Bounded, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Object, ObjectId, ObjectRef, Owner,
-    Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status, System, Transaction,
-    TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version,
+    Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Object, ObjectId,
+    ObjectRef, Owner, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status, System,
+    Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version,
 };
 
 use crate::kit::{chain, money_in, signed, user};
@@ -28,9 +28,13 @@ pub fn consensus_key(number: u8) -> Ed25519SecretKey {
 
 /// The keys with this number, proved by a user.
 pub fn keys(prover: u8, number: u8) -> ProvedKeys {
+    keys_for(chain(1), prover, number)
+}
+
+pub fn keys_for(chain: ChainId, prover: u8, number: u8) -> ProvedKeys {
     let network = Ed25519SecretKey::from_seed(&[number; 32]);
     let bls = BlsSecretKey::from_seed(&[number; 32]);
-    ProvedKeys::prove(chain(1), user(prover), &network, &consensus_key(number), &bls)
+    ProvedKeys::prove(chain, user(prover), &network, &consensus_key(number), &bls)
 }
 
 /// A network of validators with stake of their own, and users with coins. Validators are the users from 20 on.
@@ -93,9 +97,17 @@ impl Network {
         objects.push(object(System::ID, Owner::Shared, Content::System(system)));
         objects.push(object(Validators::ID, Owner::Shared, Content::Validators(set)));
         objects.push(object(Economy::ID, Owner::Shared, Content::Economy(economy)));
-        let state = objects.into_iter().collect();
+        Self::with(objects)
+    }
+
+    /// What begins with a genesis.
+    pub fn begin(genesis: &Genesis) -> Self {
+        Self::with(genesis.objects().unwrap())
+    }
+
+    fn with(objects: Vec<Object>) -> Self {
         Self {
-            state,
+            state: objects.into_iter().collect(),
             prices: Prices::new(&params(), 0),
             fee: Fee::default(),
             events: Vec::new(),
@@ -218,7 +230,7 @@ impl Network {
     /// What a user asks for who wants to be a validator with the keys of this number.
     pub fn registration(&self, number: u8, keyed: u8, amount: Shannons) -> TransactionKind {
         TransactionKind::AddValidator {
-            keys: Box::new(keys(number, keyed)),
+            keys: Box::new(keys_for(self.system().chain, number, keyed)),
             metadata: Box::default(),
             commission_bps: None,
             coin: self.purse(number),
@@ -236,7 +248,7 @@ impl Network {
         self.commit += 1;
         let context = self.context();
         let transaction = Transaction {
-            chain: chain(1),
+            chain: context.system.chain,
             expiry: None,
             sender: user(number),
             gas: Bounded::new(vec![gas]).unwrap(),
