@@ -1,9 +1,11 @@
 //! A commit's transactions, one after the other or several at a time.
 
-use crypto::{Digest, Verified};
-use types::{Content, Economy, Object, ObjectId, Shannons, Transaction, TransactionDigest, Validators};
+use crypto::{MultisetHash, Verified};
+use types::{Effects, ObjectId, Transaction, TransactionDigest};
 
+use crate::end::{NoState, end};
 use crate::execute::{Accrual, Context, Outcome, Reject, Writes, execute};
+use crate::root;
 use crate::schedule::waves;
 use crate::state::{Live, Objects};
 
@@ -36,17 +38,15 @@ pub struct Application<'a, O> {
 pub struct Applied {
     /// Of each transaction, in the commit's order.
     pub results: Vec<Result<Outcome, Reject>>,
-    /// What is written in the end, each object once, what all of them have added up to among it.
+    /// What the commit did by itself after them, if it did anything.
+    pub end: Option<Effects>,
+    /// What is written in the end, each object once.
     pub writes: Writes,
+    /// What that changes of the state's root.
+    pub change: MultisetHash,
     /// What all of them add up to.
     pub accrual: Accrual,
 }
-
-/// Why a commit cannot be executed: the state is none, without this object, or with another one in its place. A bug in what
-/// keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("object {0} is missing, or not what it should be")]
-pub struct NoState(pub ObjectId);
 
 impl<'a, O: Objects> Application<'a, O> {
     /// Nothing is executed yet.
@@ -104,8 +104,7 @@ impl<'a, O: Objects> Application<'a, O> {
         self.finish()
     }
 
-    /// What came of it all. What the transactions have added up to is written once, under `H(CommitEnd:: ‖ BCS of the epoch and
-    /// the commit's index)`.
+    /// What came of it all. What the transactions have added up to is written once.
     ///
     /// # Errors
     /// [`NoState`].
@@ -119,46 +118,18 @@ impl<'a, O: Objects> Application<'a, O> {
             .collect();
         let accruals = results.iter().flatten().map(|outcome| outcome.accrual.clone());
         let accrual = accruals.fold(Accrual::default(), Accrual::and);
-        if accrual.fees > Shannons::ZERO || accrual.slashed > Shannons::ZERO {
-            self.accrue(Economy::ID, |content| match content {
-                Content::Economy(economy) => {
-                    economy.fees = economy.fees.checked_add(accrual.fees).ok()?;
-                    economy.emission = economy.emission.checked_add(accrual.slashed).ok()?;
-                    Some(())
-                }
-                _ => None,
-            })?;
-        }
-        if !accrual.pending.is_empty() || !accrual.leaving.is_empty() {
-            self.accrue(Validators::ID, |content| match content {
-                Content::Validators(set) => {
-                    set.pending.extend(&accrual.pending);
-                    set.leaving.extend(&accrual.leaving);
-                    Some(())
-                }
-                _ => None,
-            })?;
-        }
+        let end = end(&self.context, &self.state, &accrual)?;
+        let end = end.map(|(effects, writes)| {
+            self.state.written.extend(writes);
+            effects
+        });
+        let change = root::change(self.state.below, &self.state.written);
         Ok(Applied {
-            accrual,
-            writes: self.state.written,
             results,
+            end,
+            change,
+            writes: self.state.written,
+            accrual,
         })
-    }
-
-    /// Writes an object that no transaction names. Sums that exceed every amount are more than the supply, so no state has them.
-    fn accrue(&mut self, id: ObjectId, add: impl FnOnce(&mut Content) -> Option<()>) -> Result<(), NoState> {
-        let before = self.state.get(&id).ok_or(NoState(id))?;
-        let mut content = before.object().content.clone();
-        add(&mut content).ok_or(NoState(id))?;
-        let position = (self.context.system.epoch, self.context.commit);
-        let after = Object {
-            version: before.object().version.next().ok_or(NoState(id))?,
-            previous: TransactionDigest::new(Digest::of_value("CommitEnd", &position)),
-            content,
-            ..before.object().clone()
-        };
-        self.state.written.insert(id, Some(Live::new(after)));
-        Ok(())
     }
 }

@@ -4,12 +4,13 @@
 //! mode*, with the same committee, and what was to be handed out stays for the next end that succeeds.
 
 mod members;
+mod models;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
 use types::{
-    AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, ObjectId, Owner, Pool,
+    AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, Models, ObjectId, Owner, Pool,
     ProtocolParams, Rounding, Shannons, Shares, Standing, Status, System, TransactionDigest, UnixMillis,
     Validator, Validators, Version, VotingPower,
 };
@@ -67,7 +68,7 @@ pub fn close(
     objects: &impl Objects,
     at: UnixMillis,
 ) -> Result<EpochChange, CloseError> {
-    let once = [System::ID, Validators::ID, Economy::ID];
+    let once = [System::ID, Validators::ID, Economy::ID, Models::ID];
     let mut inputs: BTreeMap<ObjectId, Live> = BTreeMap::new();
     for id in once {
         inputs.insert(id, objects.get(&id).ok_or(CloseError::Missing(id))?);
@@ -91,6 +92,11 @@ pub fn close(
         }
         inputs.insert(id, live);
     }
+    let models = match &inputs[&Models::ID].object().content {
+        Content::Models(models) => models.all.clone(),
+        _ => return Err(CloseError::Missing(Models::ID)),
+    };
+    inputs.extend(models.into_iter().filter_map(|id| Some((id, objects.get(&id)?))));
     let system = system(&inputs)?;
     let digest = end_digest(system.epoch, at);
     let next = System {
@@ -197,7 +203,9 @@ impl Close<'_, '_> {
         let mut economy = self.economy()?;
         let mut set = self.validators()?;
         let fees = economy.fees;
-        let commissions = self.reward(&set, &mut economy)?;
+        let mut models = self.models()?;
+        let (earned, unclear) = self.judge_models(&mut models, &mut economy)?;
+        let commissions = self.reward(&set, &mut economy, earned)?;
         for id in std::mem::take(&mut set.leaving) {
             if set.members.contains_key(&id) || set.pending.contains(&id) {
                 let mut validator = self.validator(id)?;
@@ -208,19 +216,22 @@ impl Close<'_, '_> {
         self.settle(&mut set, &mut economy, &commissions)?;
         self.elect(&mut set)?;
         self.turn(&set)?;
+        self.escalate(&set, &unclear)?;
         economy.value_fee_bps = next_value_fee(self.params, economy.value_fee_bps, fees);
         economy.is_safe_mode = false;
         self.put(Economy::ID, Content::Economy(economy))?;
+        self.put(Models::ID, Content::Models(models))?;
         self.put(Validators::ID, Content::Validators(set))
     }
 
-    /// Divides the fees and the validators' part of the emission by power. What rounding leaves is the emission pool's, and so
+    /// Divides the fees and the validators' part of the emission by power, and adds what each has earned besides. What rounding leaves is the emission pool's, and so
     /// is a part of what somebody earns whom a quorum has reported.
     /// Yields the commissions, which are staked when the pools are settled.
     fn reward(
         &mut self,
         set: &Validators,
         economy: &mut Economy,
+        mut earned: models::Earned,
     ) -> Result<BTreeMap<ObjectId, Shannons>, CloseError> {
         let mut commissions = BTreeMap::new();
         // What is the targets' is theirs only when there are targets.
@@ -243,6 +254,7 @@ impl Close<'_, '_> {
             let withheld = part.mul_div(withheld_bps.into(), 10_000, Rounding::Down)?;
             let part = part.checked_sub(withheld)?;
             rest = rest.checked_sub(part)?;
+            let part = part.checked_add(earned.remove(id).unwrap_or_default())?;
             let mut validator = self.validator(*id)?;
             let commission = part.mul_div(validator.commission_bps.into(), 10_000, Rounding::Down)?;
             let earned = part.checked_sub(commission)?;
@@ -262,6 +274,10 @@ impl Close<'_, '_> {
                     amount: withheld,
                 });
             }
+        }
+        // Who has left the committee meanwhile earns nothing any more.
+        for amount in earned.into_values() {
+            rest = rest.checked_add(amount)?;
         }
         economy.emission = economy.emission.checked_add(rest)?;
         Ok(commissions)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crypto::Verified;
+use crypto::{Digest, Verified};
 use types::{
     ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, ProtocolParams,
     Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
@@ -11,6 +11,7 @@ use types::{
 use crate::coins;
 use crate::fees::Prices;
 use crate::gas;
+use crate::models;
 use crate::overlay::Overlay;
 use crate::stake;
 use crate::state::{Live, Objects};
@@ -27,6 +28,8 @@ pub struct Context {
     pub prices: Prices,
     /// The numbers of the rules in force.
     pub params: ProtocolParams,
+    /// The beacon that is new with the commit.
+    pub beacon: Option<Digest>,
 }
 
 /// Why a transaction is as if it had never been: it cannot even pay. Whoever put it into a block is at fault.
@@ -50,6 +53,9 @@ pub enum Reject {
     /// The first gas object is no coin.
     #[error("object {0} is named for gas and is no coin")]
     GasNotACoin(ObjectId),
+    /// A duty that nobody owes: nothing pays for it.
+    #[error("the duty is none: {0}")]
+    NoDuty(Failure),
 }
 
 /// What is written at an id: the new version or, where it is deleted, nothing.
@@ -77,6 +83,10 @@ pub struct Accrual {
     pub pending: BTreeSet<ObjectId>,
     /// Which validators go when the epoch closes.
     pub leaving: BTreeSet<ObjectId>,
+    /// New models.
+    pub created: BTreeSet<ObjectId>,
+    /// Models for whose offers custodians are to be drawn.
+    pub undrawn: BTreeSet<ObjectId>,
 }
 
 impl Accrual {
@@ -89,6 +99,8 @@ impl Accrual {
         };
         self.pending.append(&mut other.pending);
         self.leaving.append(&mut other.leaving);
+        self.created.append(&mut other.created);
+        self.undrawn.append(&mut other.undrawn);
         Self {
             fees: sum(self.fees, other.fees),
             slashed: sum(self.slashed, other.slashed),
@@ -126,16 +138,20 @@ pub fn execute(
         transaction,
         digest,
         inputs: &inputs,
-        gas: transaction.gas.first().ok_or(TransactionError::NoGas)?.id,
+        gas: transaction.gas.first().map(|gas| gas.id),
         version: next_version(&inputs, &named, &shared),
         named: &named,
         shared: &shared,
     };
+    let Some(gas) = run.gas else {
+        let overlay = run.serve().map_err(Reject::NoDuty)?;
+        return Ok(run.outcome((overlay, Fee::default(), Status::Success)));
+    };
     run.check_gas()?;
-    let done = match run.attempt() {
+    let done = match run.attempt(gas) {
         Ok((overlay, fee)) => (overlay, fee, Status::Success),
         Err(failure) => {
-            let (overlay, fee) = run.pay_only();
+            let (overlay, fee) = run.pay_only(gas);
             (overlay, fee, Status::Failure(failure))
         }
     };
@@ -178,13 +194,13 @@ struct Run<'a> {
     inputs: &'a BTreeMap<ObjectId, Live>,
     named: &'a BTreeSet<ObjectRef>,
     shared: &'a [ObjectId],
-    gas: ObjectId,
+    gas: Option<ObjectId>,
     version: Version,
 }
 
 impl<'a> Run<'a> {
     fn overlay(&self) -> Overlay<'a> {
-        Overlay::new(self.digest, Some(self.gas), self.inputs)
+        Overlay::new(self.digest, self.gas, self.inputs)
     }
 
     fn check_gas(&self) -> Result<(), Reject> {
@@ -202,27 +218,35 @@ impl<'a> Run<'a> {
     }
 
     /// Does what the transaction asks for, and pays for it.
-    fn attempt(&self) -> Result<(Overlay<'a>, Fee), Failure> {
+    fn attempt(&self, gas: ObjectId) -> Result<(Overlay<'a>, Fee), Failure> {
         let (context, transaction) = (self.context, self.transaction);
         let mut overlay = self.overlay();
-        let (paid, verdict) = gas::collect(&mut overlay, self.gas, transaction, &context.prices);
+        let (paid, verdict) = gas::collect(&mut overlay, gas, transaction, &context.prices);
         verdict?;
         for used in transaction.kind.owned() {
-            if used.id != self.gas {
+            if used.id != gas {
                 overlay.owned(used, transaction.sender)?;
             }
         }
         let moved = self.apply(&mut overlay)?;
         self.touch(&mut overlay);
-        let fee = gas::settle(&mut overlay, self.gas, paid, moved, &context.prices)?;
+        let fee = gas::settle(&mut overlay, gas, paid, moved, &context.prices)?;
         overlay.check_supply(&fee)?;
         Ok((overlay, fee))
     }
 
-    /// Pays for being executed, and nothing else.
-    fn pay_only(&self) -> (Overlay<'a>, Fee) {
+    /// Does a duty, which uses nothing that is owned.
+    fn serve(&self) -> Result<Overlay<'a>, Failure> {
         let mut overlay = self.overlay();
-        let (fee, _) = gas::collect(&mut overlay, self.gas, self.transaction, &self.context.prices);
+        self.apply(&mut overlay)?;
+        overlay.check_supply(&Fee::default())?;
+        Ok(overlay)
+    }
+
+    /// Pays for being executed, and nothing else.
+    fn pay_only(&self, gas: ObjectId) -> (Overlay<'a>, Fee) {
+        let mut overlay = self.overlay();
+        let (fee, _) = gas::collect(&mut overlay, gas, self.transaction, &self.context.prices);
         self.touch(&mut overlay);
         overlay.close_gas();
         (overlay, fee)
@@ -304,6 +328,44 @@ impl<'a> Run<'a> {
                 validator,
                 commission_bps,
             } => validators::set_commission(overlay, context, from, *validator, *commission_bps),
+            TransactionKind::CreateModel {
+                architecture,
+                commission_bps,
+                coin,
+                amount,
+            } => {
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                models::create(overlay, context, from, (*architecture, *commission_bps), &wanted)
+            }
+            TransactionKind::CommitModel {
+                model,
+                manifest,
+                commitment,
+                coin,
+            } => models::commit(overlay, context, from, *model, (manifest, *commitment), coin.id),
+            TransactionKind::RevealModel { model, reveal } => {
+                models::reveal(overlay, context, from, *model, reveal)
+            }
+            TransactionKind::SetModelCommissionRate {
+                model,
+                commission_bps,
+            } => models::set_commission(overlay, from, *model, *commission_bps),
+            TransactionKind::DeactivateModel { model } => models::deactivate(overlay, from, *model),
+            TransactionKind::AddStakeToModel { model, coin, amount } => {
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                models::add_stake(overlay, from, *model, &wanted)
+            }
+            TransactionKind::AttestCustody {
+                validator,
+                model,
+                attestation,
+            } => models::attest(overlay, from, *validator, *model, *attestation),
             TransactionKind::ReportEquivocation { validator, evidence } => {
                 validators::punish(overlay, context, *validator, evidence)
             }

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crypto::{Bitmap, Digest};
 use serde::{Deserialize, Serialize};
 use types::{
-    Address, ChainId, Content, Economy, Epoch, GenesisParams, Metadata, Object, ObjectId, Owner, ParamsError,
-    Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Shannons, Standing, System, TransactionDigest,
-    UnixMillis, Validator, Validators, Version, voting_power,
+    Address, ChainId, Content, Economy, Epoch, GenesisParams, Metadata, Models, Object, ObjectId, Owner,
+    ParamsError, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Shannons, Standing, System,
+    TransactionDigest, UnixMillis, Validator, Validators, Version, voting_power,
 };
 
 use crate::pool::{self, PoolError};
@@ -162,6 +162,7 @@ impl Genesis {
             is_safe_mode: false,
         };
         objects.put(Economy::ID, Owner::Shared, Content::Economy(economy));
+        objects.put(Models::ID, Owner::Shared, Content::Models(Models::default()));
         Ok(objects.objects)
     }
 

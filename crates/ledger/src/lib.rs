@@ -10,7 +10,7 @@
 //! - The supply is the same after every transaction and after every epoch.
 //!
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
-//! [`mod@execute`], [`schedule`], [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
+//! `models`, [`mod@execute`], [`schedule`], `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 
 pub mod checkpoint;
 mod coins;
@@ -18,11 +18,13 @@ pub mod commit;
 pub mod difficulty;
 pub mod draw;
 pub mod emission;
+mod end;
 pub mod epoch;
 pub mod execute;
 pub mod fees;
 mod gas;
 pub mod genesis;
+mod models;
 pub mod money;
 mod overlay;
 pub mod pacing;
@@ -33,7 +35,8 @@ mod stake;
 pub mod state;
 mod validators;
 
-pub use commit::{Application, Applied, NoState};
+pub use commit::{Application, Applied};
+pub use end::{NoState, end_digest};
 pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use fees::Prices;

@@ -185,8 +185,26 @@ impl<'a> Overlay<'a> {
     /// # Errors
     /// [`Failure::InvariantViolated`].
     pub fn check_supply(&self, fee: &Fee) -> Result<(), Failure> {
+        let (before, after) = self.held()?;
         let elsewhere = u128::from(fee.total().get()) + u128::from(self.accrual.slashed.get());
-        let (mut before, mut after) = (0u128, elsewhere);
+        let is_kept = before == after + elsewhere;
+        is_kept.then_some(()).ok_or(Failure::InvariantViolated)
+    }
+
+    /// Checks that the changes hold exactly so much more as transactions have left for it.
+    ///
+    /// # Errors
+    /// [`Failure::InvariantViolated`].
+    pub fn check_gain(&self, accrual: &Accrual) -> Result<(), Failure> {
+        let (before, after) = self.held()?;
+        let gained = u128::from(accrual.fees.get()) + u128::from(accrual.slashed.get());
+        let is_kept = before + gained == after;
+        is_kept.then_some(()).ok_or(Failure::InvariantViolated)
+    }
+
+    /// The money in what is changed, before and after.
+    fn held(&self) -> Result<(u128, u128), Failure> {
+        let (mut before, mut after) = (0, 0);
         let held = |content, deposit: Shannons| {
             let money = money(content).map_err(|_| Failure::InvariantViolated)?;
             Ok(u128::from(money.get()) + u128::from(deposit.get()))
@@ -200,7 +218,7 @@ impl<'a> Overlay<'a> {
                 after += held(&draft.content, draft.deposit)?;
             }
         }
-        (before == after).then_some(()).ok_or(Failure::InvariantViolated)
+        Ok((before, after))
     }
 
     /// Bytes of an object with this draft.

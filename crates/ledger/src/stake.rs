@@ -1,4 +1,4 @@
-//! Staking with validators.
+//! Staking with validators, and withdrawing from them and from models.
 
 use types::{
     Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Pool, Shannons, StakedSoma, Validator,
@@ -76,8 +76,12 @@ pub(crate) fn withdraw(
         return Err(Failure::NotItsStake(stake.id));
     };
     let failure = |error| failure(id, stake.id, error);
-    let (validator_draft, mut validator) = validator(overlay, &id)?;
-    let pool = &mut validator.pool;
+    let mut holder = overlay.get(&id).ok_or(Failure::NoPool(id))?;
+    let pool = match &mut holder.content {
+        Content::Validator(validator) => &mut validator.pool,
+        Content::Model(model) => &mut model.pool,
+        _ => return Err(Failure::NoPool(id)),
+    };
     let (taken, rest) = match amount {
         Some(amount) => {
             let (taken, rest) = pool::split(pool, receipt, amount).map_err(failure)?;
@@ -87,7 +91,7 @@ pub(crate) fn withdraw(
     };
     let amount = pool::value(pool, &taken).map_err(failure)?;
     let withdrawal = pool::withdraw(pool, taken, context.system.epoch).map_err(failure)?;
-    put(overlay, id, validator_draft, validator);
+    overlay.put(id, holder);
     let (event, left) = match withdrawal {
         Withdrawal::Paid(amount) => {
             if amount > Shannons::ZERO {

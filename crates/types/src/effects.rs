@@ -4,8 +4,8 @@ use crypto::{Address, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
-    VotingPower,
+    Attestation, EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest,
+    Version, VotingPower,
 };
 
 /// Whether a transaction did what it was asked for. BCS: variants 0 and 1.
@@ -99,6 +99,41 @@ pub enum Failure {
     /// The validator has paid for that epoch.
     #[error("the validator was slashed for epoch {0}")]
     AlreadySlashed(Epoch),
+    /// An object is not there, or holds no stake.
+    #[error("object {0} is no validator, and no model")]
+    NoPool(ObjectId),
+    /// An object is not there, or no model.
+    #[error("object {0} is no model")]
+    NotAModel(ObjectId),
+    /// Use this one.
+    #[error("models have architecture {0}")]
+    WrongArchitecture(u32),
+    /// A model is not as far as this needs, or too far. Look up its stage.
+    #[error("model {0} is at another stage")]
+    WrongStage(ObjectId),
+    /// What has been committed to is not settled yet. Come back when it is.
+    #[error("model {0} has an offer that is not settled")]
+    OfferUnderWay(ObjectId),
+    /// Weights are revealed in the epoch after their commitment, and in no other.
+    #[error("the weights are to be revealed in epoch {0}")]
+    NotRevealEpoch(Epoch),
+    /// The key, the weights or the embedding are not what was committed to, or by somebody else, or for another model.
+    #[error("what is revealed is not what was committed to")]
+    RevealMismatch,
+    /// The file does not have as many bytes as an encrypted model.
+    #[error("an encrypted model has {low} to {high} bytes")]
+    WrongFileSize {
+        /// At least.
+        low: u64,
+        /// At most.
+        high: u64,
+    },
+    /// An embedding has another number of coordinates.
+    #[error("an embedding has {0} coordinates")]
+    WrongDimension(u32),
+    /// The sender's validator is not to attest this, or has done so.
+    #[error("validator {0} has nothing to attest")]
+    NothingToAttest(ObjectId),
 }
 
 /// What a transaction cost, by what for. Nothing of it is given back. BCS: the fields in order.
@@ -227,6 +262,65 @@ pub enum Event {
         pool: ObjectId,
         /// How much.
         amount: Shannons,
+    },
+    /// There is a new model.
+    ModelCreated {
+        /// Which.
+        model: ObjectId,
+        /// Whose.
+        owner: Address,
+    },
+    /// An owner has committed to weights.
+    ModelCommitted {
+        /// Of which model.
+        model: ObjectId,
+        /// To what.
+        commitment: Digest,
+    },
+    /// These validators are to attest what is revealed of a model.
+    CustodyDrawn {
+        /// Of which.
+        model: ObjectId,
+        /// Who.
+        custodians: Vec<ObjectId>,
+    },
+    /// An owner has shown weights.
+    ModelRevealed {
+        /// Of which model.
+        model: ObjectId,
+        /// Their digest.
+        weights: Digest,
+    },
+    /// A validator has said what it has found.
+    Attested {
+        /// Of which model.
+        model: ObjectId,
+        /// Who.
+        by: ObjectId,
+        /// What.
+        attestation: Attestation,
+    },
+    /// A model competes with these weights from the next epoch on.
+    ModelActive {
+        /// Which.
+        model: ObjectId,
+        /// Their digest.
+        weights: Digest,
+    },
+    /// Weights that were committed to come to nothing.
+    OfferDropped {
+        /// Of which model.
+        model: ObjectId,
+    },
+    /// A model competes no more, and takes no stake.
+    ModelInactive {
+        /// Which.
+        model: ObjectId,
+    },
+    /// A model's owner changes its commission.
+    ModelUpdated {
+        /// Which.
+        model: ObjectId,
     },
 }
 

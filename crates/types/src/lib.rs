@@ -23,6 +23,7 @@ pub mod decode;
 pub mod effects;
 pub mod id;
 pub mod merkle;
+pub mod model;
 pub mod object;
 pub mod params;
 pub mod peer;
@@ -45,6 +46,10 @@ pub use effects::{Change, Effects, Event, Failure, Fee, ObjectState, Status};
 pub use id::{
     BlockDigest, ChainId, CheckpointDigest, CommitDigest, EffectsDigest, ObjectDigest, ObjectId,
     TransactionDigest,
+};
+pub use model::{
+    Attestation, Custodian, Custody, Manifest, Model, ModelKey, Models, Offer, Rejection, Reveal, Stage,
+    Weights,
 };
 pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use params::{GenesisParams, ParamsError, ProtocolParams};

@@ -140,6 +140,8 @@ pub struct ProtocolParams {
     pub model_min_stake: Shannons,
     /// The architecture that models have. R.
     pub model_architecture: u32,
+    /// Bytes of the weights of the architecture. R: 1,209,684,232 numbers of 32 bits.
+    pub model_weight_bytes: u64,
     /// Bytes that a model's file may have beside its weights. P 6.
     pub max_model_header_bytes: u32,
     /// What a commit pays to those who take its model into custody. P 6.
@@ -245,6 +247,7 @@ impl ProtocolParams {
         max_active_models: 1_024,
         model_min_stake: SOMA,
         model_architecture: 1,
+        model_weight_bytes: 4_838_736_928,
         max_model_header_bytes: 1 << 20,
         reveal_fee: SOMA,
         custodians: 8,
@@ -431,6 +434,8 @@ impl ProtocolParams {
                 BPS,
             ),
             ("max_active_models", self.max_active_models.into(), 1, 1 << 16),
+            // With what stands before it, the file can be sealed.
+            ("model_weight_bytes", self.model_weight_bytes, 1, 1 << 50),
             ("custodians", self.custodians.into(), 1, MAX),
             ("reveal_slash_bps", self.reveal_slash_bps.into(), 0, BPS),
             ("report_slash_bps", self.report_slash_bps.into(), 0, BPS),
@@ -533,6 +538,8 @@ pub struct GenesisParams {
     pub wanted_epoch_hits: Option<u32>,
     /// Instead of [`ProtocolParams::embedding_dim`]; the deviation of distances should follow it.
     pub embedding_dim: Option<u32>,
+    /// Instead of [`ProtocolParams::model_weight_bytes`].
+    pub model_weight_bytes: Option<u64>,
     /// Instead of [`ProtocolParams::distance_sigma_billionths`].
     pub distance_sigma_billionths: Option<u32>,
     /// Instead of [`ProtocolParams::min_distance_billionths`].
@@ -551,6 +558,7 @@ impl GenesisParams {
             epoch_emission: self.epoch_emission.unwrap_or(version.epoch_emission),
             wanted_epoch_hits: self.wanted_epoch_hits.unwrap_or(version.wanted_epoch_hits),
             embedding_dim: self.embedding_dim.unwrap_or(version.embedding_dim),
+            model_weight_bytes: self.model_weight_bytes.unwrap_or(version.model_weight_bytes),
             distance_sigma_billionths: self
                 .distance_sigma_billionths
                 .unwrap_or(version.distance_sigma_billionths),

@@ -8,8 +8,8 @@ use crypto::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bounded, ChainId, Epoch, Equivocation, Line, Metadata, ObjectId, ObjectRef, ProvedKeys, Shannons,
-    TransactionDigest, Validator,
+    Attestation, Bounded, ChainId, Epoch, Equivocation, Line, Manifest, Metadata, ObjectId, ObjectRef,
+    ProvedKeys, Reveal, Shannons, TransactionDigest, Validator,
 };
 
 /// Objects that one transaction names at most, in each of its lists.
@@ -123,15 +123,82 @@ pub enum TransactionKind {
         /// Both blocks.
         evidence: Box<Equivocation<Ed25519Scheme>>,
     },
+    /// Makes a model of the sender's, without weights yet.
+    CreateModel {
+        /// What its weights are going to be the weights of.
+        architecture: u32,
+        /// The owner's part of what its stakers earn, in ten-thousandths.
+        commission_bps: u16,
+        /// The sender's, for the first stake. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Commits to weights: the first ones, or others for a model that competes.
+    CommitModel {
+        /// The sender's.
+        model: ObjectId,
+        /// The encrypted file.
+        manifest: Box<Manifest>,
+        /// As [`Reveal::commitment`] says.
+        commitment: Digest,
+        /// The sender's, which pays those who attest. It may be the first gas coin.
+        coin: ObjectRef,
+    },
+    /// Shows what was committed to, in the epoch after.
+    RevealModel {
+        /// The sender's.
+        model: ObjectId,
+        /// The key, and what it opens.
+        reveal: Box<Reveal>,
+    },
+    /// Changes a model's commission with the next epoch.
+    SetModelCommissionRate {
+        /// The sender's.
+        model: ObjectId,
+        /// The owner's part of what its stakers earn, in ten-thousandths.
+        commission_bps: u16,
+    },
+    /// Lets a model compete no more.
+    DeactivateModel {
+        /// The sender's, which competes.
+        model: ObjectId,
+    },
+    /// Stakes with a model.
+    AddStakeToModel {
+        /// With which.
+        model: ObjectId,
+        /// The sender's. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Says what a validator has found of revealed weights. It is a duty, and free.
+    AttestCustody {
+        /// The sender's.
+        validator: ObjectId,
+        /// Whose weights.
+        model: ObjectId,
+        /// What was found.
+        attestation: Attestation,
+    },
 }
 
 impl TransactionKind {
+    /// Whether it is a validator's duty, which costs nothing.
+    pub const fn is_duty(&self) -> bool {
+        matches!(self, Self::AttestCustody { .. })
+    }
+
     /// The owned objects that it uses, as often as it names them.
     pub fn owned(&self) -> &[ObjectRef] {
         match self {
             Self::TransferCoin { coin, .. }
             | Self::AddStake { coin, .. }
-            | Self::AddValidator { coin, .. } => std::slice::from_ref(coin),
+            | Self::AddValidator { coin, .. }
+            | Self::CreateModel { coin, .. }
+            | Self::CommitModel { coin, .. }
+            | Self::AddStakeToModel { coin, .. } => std::slice::from_ref(coin),
             Self::PayCoins { coins, .. } => coins,
             Self::TransferObjects { objects, .. } => objects,
             Self::WithdrawStake { stake, .. } => std::slice::from_ref(stake),
@@ -140,14 +207,27 @@ impl TransactionKind {
             | Self::UndoReportValidator { .. }
             | Self::UpdateValidatorMetadata { .. }
             | Self::SetCommissionRate { .. }
-            | Self::ReportEquivocation { .. } => &[],
+            | Self::ReportEquivocation { .. }
+            | Self::RevealModel { .. }
+            | Self::SetModelCommissionRate { .. }
+            | Self::DeactivateModel { .. }
+            | Self::AttestCustody { .. } => &[],
         }
     }
 
     /// The shared objects that it uses when this sender asks for it, and those that must not be there: each once.
     pub fn shared(&self, sender: Address) -> Vec<ObjectId> {
         match self {
-            Self::TransferCoin { .. } | Self::PayCoins { .. } | Self::TransferObjects { .. } => vec![],
+            Self::TransferCoin { .. }
+            | Self::PayCoins { .. }
+            | Self::TransferObjects { .. }
+            | Self::CreateModel { .. } => vec![],
+            Self::CommitModel { model, .. }
+            | Self::RevealModel { model, .. }
+            | Self::SetModelCommissionRate { model, .. }
+            | Self::DeactivateModel { model }
+            | Self::AddStakeToModel { model, .. } => vec![*model],
+            Self::AttestCustody { validator, model, .. } => vec![*validator, *model],
             Self::AddStake { validator, .. }
             | Self::WithdrawStake { validator, .. }
             | Self::RemoveValidator { validator }
@@ -172,14 +252,19 @@ impl TransactionKind {
             Self::TransferCoin { amount, .. } => usize::from(amount.is_some()),
             Self::PayCoins { amounts, .. } => amounts.as_ref().map_or(0, |amounts| amounts.len()),
             Self::TransferObjects { .. } => 0,
-            Self::AddStake { .. } | Self::WithdrawStake { .. } => 1,
-            Self::AddValidator { .. } => 2,
+            Self::AddStake { .. } | Self::WithdrawStake { .. } | Self::AddStakeToModel { .. } => 1,
+            Self::AddValidator { .. } | Self::CreateModel { .. } => 2,
             Self::RemoveValidator { .. }
             | Self::ReportValidator { .. }
             | Self::UndoReportValidator { .. }
             | Self::UpdateValidatorMetadata { .. }
             | Self::SetCommissionRate { .. }
-            | Self::ReportEquivocation { .. } => 0,
+            | Self::ReportEquivocation { .. }
+            | Self::CommitModel { .. }
+            | Self::RevealModel { .. }
+            | Self::SetModelCommissionRate { .. }
+            | Self::DeactivateModel { .. }
+            | Self::AttestCustody { .. } => 0,
         }
     }
 }
@@ -205,6 +290,9 @@ pub enum TransactionError {
     /// Nothing pays for it.
     #[error("no gas coin is named")]
     NoGas,
+    /// A duty names coins to pay with.
+    #[error("a duty costs nothing, and names no gas coin")]
+    GasForDuty,
     /// An object is named twice. Only the first gas coin may be used by the kind as well, in the same version.
     #[error("object {0} is named more than once")]
     Repeated(ObjectId),
@@ -247,9 +335,14 @@ impl Transaction {
                 return Err(TransactionError::Repeated(coin.id));
             }
         }
-        let first = self.gas.first().ok_or(TransactionError::NoGas)?;
+        let first = self.gas.first();
+        match (self.kind.is_duty(), first) {
+            (false, None) => return Err(TransactionError::NoGas),
+            (true, Some(_)) => return Err(TransactionError::GasForDuty),
+            (false, Some(_)) | (true, None) => {}
+        }
         for used in self.kind.owned() {
-            let is_gas = used == first && named.get(&used.id) == Some(&false);
+            let is_gas = Some(used) == first && named.get(&used.id) == Some(&false);
             if named.insert(used.id, true).is_some() && !is_gas {
                 return Err(TransactionError::Repeated(used.id));
             }
@@ -261,7 +354,9 @@ impl Transaction {
         match &self.kind {
             TransactionKind::TransferCoin { amount, .. }
             | TransactionKind::AddStake { amount, .. }
-            | TransactionKind::WithdrawStake { amount, .. } => amounts(amount.as_slice()),
+            | TransactionKind::WithdrawStake { amount, .. }
+            | TransactionKind::CreateModel { amount, .. }
+            | TransactionKind::AddStakeToModel { amount, .. } => amounts(amount.as_slice()),
             TransactionKind::PayCoins {
                 coins,
                 amounts: paid,
@@ -288,7 +383,15 @@ impl Transaction {
             TransactionKind::TransferObjects { .. }
             | TransactionKind::RemoveValidator { .. }
             | TransactionKind::SetCommissionRate { .. }
-            | TransactionKind::ReportEquivocation { .. } => Ok(()),
+            | TransactionKind::ReportEquivocation { .. }
+            | TransactionKind::RevealModel { .. }
+            | TransactionKind::SetModelCommissionRate { .. }
+            | TransactionKind::DeactivateModel { .. }
+            | TransactionKind::AttestCustody { .. } => Ok(()),
+            TransactionKind::CommitModel { manifest, .. } if manifest.url.as_str().is_empty() => {
+                Err(TransactionError::Empty("url"))
+            }
+            TransactionKind::CommitModel { .. } => Ok(()),
             TransactionKind::AddValidator { keys, amount, .. } => {
                 distinct(keys).and_then(|()| amounts(amount.as_slice()))
             }

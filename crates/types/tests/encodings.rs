@@ -534,6 +534,117 @@ fn ledger() -> String {
     .concat()
 }
 
+fn models() -> String {
+    let (model, owner) = (ObjectId::from_low(30), Address::from(&key(1).public()));
+    let reveal = Reveal {
+        key: ModelKey::new([3; 32]),
+        weights: Digest::of(b"weights"),
+        embedding: Direction::new(vec![1, -1]).unwrap(),
+    };
+    let manifest = Manifest {
+        url: line("https://a.example/model"),
+        checksum: Digest::of(b"file"),
+        bytes: 1 << 20,
+    };
+    let offer = |custody| Offer {
+        manifest: manifest.clone(),
+        commitment: reveal.commitment(model, owner, Epoch::new(4)),
+        epoch: Epoch::new(4),
+        fee: SOMA,
+        reveal: None,
+        custody,
+    };
+    let custodian = |attestation| Custodian {
+        power: VotingPower::new(2_500),
+        attestation,
+    };
+    let found = [
+        Attestation::Held,
+        Attestation::Rejected(Rejection::Unavailable),
+        Attestation::Rejected(Rejection::NotFinite),
+    ];
+    let drawn = (0u8..).zip(found.map(Some).into_iter().chain([None]));
+    let drawn = drawn.map(|(number, found)| (ObjectId::from_low(20 + number), custodian(found)));
+    let update = Offer {
+        reveal: Some(reveal.clone()),
+        ..offer(Custody::Drawn(drawn.collect()))
+    };
+    let stages = [
+        Stage::Created(Epoch::new(3)),
+        Stage::Offered(offer(Custody::Undrawn)),
+        Stage::Active {
+            weights: Weights {
+                manifest: manifest.clone(),
+                reveal: reveal.clone(),
+                since: Epoch::new(6),
+            },
+            update: Some(update),
+        },
+        Stage::Offered(offer(Custody::Committee(
+            [(ObjectId::from_low(20), custodian(None))].into(),
+        ))),
+        Stage::Inactive,
+    ];
+    let models = stages.map(|stage| {
+        Content::Model(Box::new(Model {
+            owner,
+            architecture: 1,
+            commission_bps: 500,
+            next_commission_bps: 600,
+            pool: Pool::new(model),
+            stage,
+        }))
+    });
+    let all = Models {
+        all: [model].into(),
+        undrawn: [model].into(),
+    };
+    let coin = ObjectRef {
+        id: ObjectId::from_low(9),
+        version: Version::new(1),
+        digest: ObjectDigest::new(Digest::of(b"coin")),
+    };
+    let kinds = [
+        TransactionKind::CreateModel {
+            architecture: 1,
+            commission_bps: 500,
+            coin,
+            amount: Some(SOMA),
+        },
+        TransactionKind::CommitModel {
+            model,
+            manifest: Box::new(manifest.clone()),
+            commitment: reveal.commitment(model, owner, Epoch::new(4)),
+            coin,
+        },
+        TransactionKind::RevealModel {
+            model,
+            reveal: Box::new(reveal.clone()),
+        },
+        TransactionKind::SetModelCommissionRate {
+            model,
+            commission_bps: 600,
+        },
+        TransactionKind::DeactivateModel { model },
+        TransactionKind::AddStakeToModel {
+            model,
+            coin,
+            amount: None,
+        },
+        TransactionKind::AttestCustody {
+            validator: ObjectId::from_low(20),
+            model,
+            attestation: Attestation::Held,
+        },
+    ];
+    [
+        row("Content::Model", &models.to_vec()),
+        row("Content::Models", &Content::Models(all)),
+        row("TransactionKind::OfModels", &kinds.to_vec()),
+    ]
+    .concat()
+}
+
 fn scores() -> String {
     let far = (1 << 30) - 1;
     [

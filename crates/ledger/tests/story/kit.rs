@@ -82,6 +82,7 @@ impl World {
                 commit: CommitIndex::new(7),
                 prices: PRICES,
                 params: ProtocolParams::of(ProtocolVersion::new(1)).unwrap(),
+                beacon: None,
             },
             state: coins.chain([economy]).collect(),
             fees: Shannons::ZERO,

@@ -8,5 +8,6 @@ mod faults;
 mod genesis;
 mod histories;
 mod kit;
+mod models;
 mod network;
 mod validators;

@@ -1,9 +1,9 @@
 //! Validators with stake, users with coins, and what they ask for.
 
-use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::{Application, Context, Genesis, Memory, Objects, Prices, close, pool, root};
+use crypto::{BlsSecretKey, Digest, Ed25519SecretKey, Verified};
+use ledger::{Application, Applied, Context, Genesis, Memory, Objects, Prices, Reject, close, pool, root};
 use types::{
-    Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Object, ObjectId,
+    Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Models, Object, ObjectId,
     ObjectRef, Owner, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status, System,
     Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version,
 };
@@ -47,6 +47,9 @@ pub struct Network {
     pub events: Vec<Event>,
     pub commit: u64,
     pub at: u64,
+    pub params: ProtocolParams,
+    /// The beacon of the next commit.
+    pub beacon: Option<Digest>,
 }
 
 impl Network {
@@ -97,6 +100,11 @@ impl Network {
         objects.push(object(System::ID, Owner::Shared, Content::System(system)));
         objects.push(object(Validators::ID, Owner::Shared, Content::Validators(set)));
         objects.push(object(Economy::ID, Owner::Shared, Content::Economy(economy)));
+        objects.push(object(
+            Models::ID,
+            Owner::Shared,
+            Content::Models(Models::default()),
+        ));
         Self::with(objects)
     }
 
@@ -113,6 +121,8 @@ impl Network {
             events: Vec::new(),
             commit: 0,
             at: 0,
+            params: params(),
+            beacon: None,
         }
     }
 
@@ -201,7 +211,8 @@ impl Network {
                 value_bps: economy.value_fee_bps,
                 ..self.prices
             },
-            params: params(),
+            params: self.params.clone(),
+            beacon: self.beacon,
         }
     }
 
@@ -243,27 +254,56 @@ impl Network {
         self.ask(number, kind)
     }
 
-    /// A commit with one transaction, and what it came to.
-    pub fn run(&mut self, number: u8, gas: ObjectRef, kind: TransactionKind) -> Status {
-        self.commit += 1;
-        let context = self.context();
-        let transaction = Transaction {
-            chain: context.system.chain,
+    /// What a user signs who pays with these coins.
+    fn request(&self, number: u8, gas: Vec<ObjectRef>, kind: TransactionKind) -> Transaction {
+        Transaction {
+            chain: self.system().chain,
             expiry: None,
             sender: user(number),
-            gas: Bounded::new(vec![gas]).unwrap(),
+            gas: Bounded::new(gas).unwrap(),
             kind,
-        };
-        let transactions = [signed(number, transaction)];
-        let applied = Application::new(context, &self.state, &transactions)
+        }
+    }
+
+    /// A commit with one transaction, and what it came to.
+    pub fn run(&mut self, number: u8, gas: ObjectRef, kind: TransactionKind) -> Status {
+        let result = self.apply(&[signed(number, self.request(number, vec![gas], kind))]);
+        let effects = result.results[0].as_ref().unwrap().effects.clone();
+        self.fee = effects.fee;
+        self.events = effects.events;
+        effects.status
+    }
+
+    /// A commit with one duty.
+    pub fn serve(&mut self, number: u8, kind: TransactionKind) -> Result<(), Reject> {
+        let result = self.apply(&[signed(number, self.request(number, vec![], kind))]);
+        let outcome = result.results[0].clone()?;
+        self.events = outcome.effects.events;
+        assert_eq!(outcome.effects.fee, Fee::default());
+        Ok(())
+    }
+
+    /// A commit without transactions that has a beacon, and what it did by itself.
+    pub fn tick(&mut self, beacon: u8) -> Vec<Event> {
+        self.beacon = Some(Digest::of(&[beacon]));
+        let applied = self.apply(&[]);
+        applied.end.map(|end| end.events).unwrap_or_default()
+    }
+
+    /// A commit.
+    fn apply(&mut self, transactions: &[Verified<Transaction>]) -> Applied {
+        self.commit += 1;
+        let context = self.context();
+        self.beacon = None;
+        let applied = Application::new(context, &self.state, transactions)
             .run_all()
             .unwrap();
-        self.state.apply(applied.writes);
+        let mut root = root::root(self.state.iter());
+        root.unite(&applied.change);
+        self.state.apply(applied.writes.clone());
+        assert_eq!(root, root::root(self.state.iter()));
         self.check_supply();
-        let effects = &applied.results[0].as_ref().unwrap().effects;
-        self.fee = effects.fee;
-        self.events = effects.events.clone();
-        effects.status.clone()
+        applied
     }
 
     pub fn stake(&mut self, number: u8, validator: u8, amount: Shannons) -> Status {
@@ -294,7 +334,7 @@ impl Network {
 
     pub fn close(&mut self) -> Vec<Event> {
         self.at += 86_400_000;
-        let end = close(&params(), &self.state, UnixMillis::new(self.at)).unwrap();
+        let end = close(&self.params, &self.state, UnixMillis::new(self.at)).unwrap();
         let mut root = root::root(self.state.iter());
         root.unite(&root::change(&self.state, &end.writes));
         self.state.apply(end.writes);
