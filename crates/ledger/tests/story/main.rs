@@ -9,4 +9,5 @@ mod genesis;
 mod histories;
 mod kit;
 mod network;
+mod turnover;
 mod validators;
