@@ -299,7 +299,7 @@ fn ledger() -> String {
         },
         standing: Standing::Member,
         short_epochs: 1,
-        signed_with: [(Epoch::new(2), key(21).public())].into(),
+        signed_with: [(Epoch::new(2), Some(key(21).public())), (Epoch::new(3), None)].into(),
         slashed_for: [Epoch::new(3)].into(),
         reports: [ObjectId::from_low(22)].into(),
         ..Validator::candidate(sender, proved.keys.clone(), metadata.clone(), 200, pool)
