@@ -197,7 +197,7 @@ impl Genesis {
             let metadata = founder.metadata.clone();
             let validator = Validator {
                 standing: Standing::Member,
-                signed_with: [(Epoch::ZERO, keys.consensus.clone())].into(),
+                signed_with: [(Epoch::ZERO, Some(keys.consensus.clone()))].into(),
                 ..Validator::candidate(address, keys, metadata, founder.commission_bps, pool)
             };
             if !validator.claims().all(|claim| claims.insert(claim)) {

@@ -176,9 +176,10 @@ pub struct Validator {
     pub standing: Standing,
     /// Ends of epochs in a row at which it had too little stake: to come in, or not to be at risk.
     pub short_epochs: u64,
-    /// The keys with which it signs blocks, each by the first epoch in which it did: as far back as evidence is accepted.
-    pub signed_with: BTreeMap<Epoch, Ed25519PublicKey>,
-    /// The epochs for which it was slashed for signing two blocks for one slot, as far back as evidence is accepted.
+    /// The keys with which it signs blocks, each by the first epoch in which it did, as far back as evidence is accepted; none from
+    /// the epoch on in which it was no member any more.
+    pub signed_with: BTreeMap<Epoch, Option<Ed25519PublicKey>>,
+    /// The epochs for which it was slashed for signing two blocks for one slot.
     pub slashed_for: BTreeSet<Epoch>,
     /// The members whose rewards it wants to be withheld.
     pub reports: BTreeSet<ObjectId>,
@@ -226,9 +227,9 @@ impl Validator {
         keys.chain([Self::claim(self.address)])
     }
 
-    /// The key with which it signs the blocks of an epoch, if it is known.
+    /// The key with which it signs the blocks of an epoch, if it does and that is not too long ago.
     pub fn signs_with(&self, epoch: Epoch) -> Option<&Ed25519PublicKey> {
-        self.signed_with.range(..=epoch).next_back().map(|(_, key)| key)
+        self.signed_with.range(..=epoch).next_back()?.1.as_ref()
     }
 }
 
@@ -331,11 +332,13 @@ mod tests {
         let pool = Pool::new(ObjectId::from_low(9));
         let mut validator = Validator::candidate(Address::ZERO, proved().keys, Metadata::default(), 0, pool);
         assert_eq!(validator.signs_with(Epoch::new(5)), None);
-        validator.signed_with = [(Epoch::new(3), key(3)), (Epoch::new(6), key(6))].into();
+        let keys = [(3, Some(key(3))), (6, Some(key(6))), (10, None)];
+        validator.signed_with = keys.map(|(epoch, key)| (Epoch::new(epoch), key)).into();
         assert_eq!(validator.signs_with(Epoch::new(2)), None);
         assert_eq!(validator.signs_with(Epoch::new(3)), Some(&key(3)));
         assert_eq!(validator.signs_with(Epoch::new(5)), Some(&key(3)));
         assert_eq!(validator.signs_with(Epoch::new(9)), Some(&key(6)));
+        assert_eq!(validator.signs_with(Epoch::new(10)), None);
     }
 
     /// W-M3, W-H27: what validators said of themselves had any length.

@@ -13,13 +13,15 @@ use serde::de::DeserializeOwned;
 use types::block::block_message;
 use types::checkpoint::{Contents, Entry, Summary};
 use types::{
-    Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId, Change,
-    CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
-    Content, Direction, Distance, Economy, Effects, EffectsDigest, Embedding, Epoch, Equivocation, Event,
-    Failure, Fee, Joined, Left, Line, Loss, Metadata, Object, ObjectDigest, ObjectId, ObjectState, Owner,
-    Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Round, SOMA, Shannons, Shares, SignedHeader,
-    SignedTransaction, Staged, Stake, StakedSoma, Standing, Status, System, Transaction, TransactionDigest,
-    TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower, decode, encode,
+    Attestation, Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate,
+    ChainId, Change, CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex,
+    CommitRef, Committee, Content, Custodian, Custody, Direction, Distance, Economy, Effects, EffectsDigest,
+    Embedding, Epoch, Equivocation, Event, Failure, Fee, Joined, Left, Line, Loss, Manifest, Metadata, Model,
+    ModelKey, Models, Object, ObjectDigest, ObjectId, ObjectRef, ObjectState, Offer, Owner, Pool,
+    ProtocolParams, ProtocolVersion, ProvedKeys, Rejection, Reveal, Round, SOMA, Shannons, Shares,
+    SignedHeader, SignedTransaction, Stage, Staged, Stake, StakedSoma, Standing, Status, System, Transaction,
+    TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower, Weights,
+    decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -299,7 +301,7 @@ fn ledger() -> String {
         },
         standing: Standing::Member,
         short_epochs: 1,
-        signed_with: [(Epoch::new(2), key(21).public())].into(),
+        signed_with: [(Epoch::new(2), Some(key(21).public())), (Epoch::new(3), None)].into(),
         slashed_for: [Epoch::new(3)].into(),
         reports: [ObjectId::from_low(22)].into(),
         ..Validator::candidate(sender, proved.keys.clone(), metadata.clone(), 200, pool)
@@ -542,7 +544,7 @@ fn models() -> String {
         embedding: Direction::new(vec![1, -1]).unwrap(),
     };
     let manifest = Manifest {
-        url: line("https://a.example/model"),
+        url: Line::try_from("https://a.example/model".to_owned()).unwrap(),
         checksum: Digest::of(b"file"),
         bytes: 1 << 20,
     };
@@ -670,6 +672,7 @@ fn every_encoding_is_the_golden_one() {
         ids_and_numbers(),
         blocks_and_commits(),
         ledger(),
+        models(),
         scores(),
     ]
     .concat();

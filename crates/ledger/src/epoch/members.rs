@@ -47,7 +47,10 @@ impl Close<'_, '_> {
         validator.reports.clear();
         let claims: Vec<ObjectId> = validator.claims().collect();
         for claim in claims {
-            self.release(claim, id);
+            self.overlay.delete(&claim);
+        }
+        if !validator.signed_with.is_empty() {
+            validator.signed_with.insert(self.next, None);
         }
         let power = VotingPower::ZERO;
         self.overlay.tell(Event::Member { validator: id, power });
@@ -114,7 +117,7 @@ impl Close<'_, '_> {
                 let old = std::mem::replace(&mut validator.keys, keys);
                 for claim in ValidatorKeys::claims(&old) {
                     if !kept.contains(&claim) {
-                        self.release(claim, id);
+                        self.overlay.delete(&claim);
                     }
                 }
             }
@@ -128,7 +131,7 @@ impl Close<'_, '_> {
                 validator.standing = Standing::Member;
                 let key = validator.keys.consensus.clone();
                 if validator.signs_with(self.next) != Some(&key) {
-                    validator.signed_with.insert(self.next, key);
+                    validator.signed_with.insert(self.next, Some(key));
                 }
             }
             // The key that was in force then is needed as well.
@@ -136,18 +139,9 @@ impl Close<'_, '_> {
             if let Some(first) = first.map(|(first, _)| *first) {
                 validator.signed_with = validator.signed_with.split_off(&first);
             }
-            validator.slashed_for = validator.slashed_for.split_off(&oldest);
             validator.reports.retain(|id| set.members.contains_key(id));
             self.put(id, Content::Validator(validator))?;
         }
         Ok(())
-    }
-
-    /// Frees an account or a key of a validator.
-    fn release(&mut self, claim: ObjectId, validator: ObjectId) {
-        let held = self.overlay.get(&claim).map(|draft| draft.content);
-        if held == Some(Content::Claim(validator)) {
-            self.overlay.delete(&claim);
-        }
     }
 }

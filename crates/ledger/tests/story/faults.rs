@@ -343,6 +343,9 @@ fn evidence_is_accepted_for_three_epochs_of_a_member() {
         Status::Success,
         "though it has gone"
     );
+    assert_eq!(network.validator(1).standing, Standing::Retired);
+    assert_eq!(network.set().leaving, [].into());
+    assert_eq!(network.ask(0, accuse(1, 21, 5)), refused(5), "it has gone");
     network.close();
     assert_eq!(network.register(0, 60, soma(1_000)), Status::Success);
     let candidate = TransactionKind::ReportEquivocation {
@@ -402,6 +405,17 @@ fn what_is_too_long_ago_is_forgotten() {
     }
     let epochs: Vec<_> = network.validator(1).signed_with.into_keys().collect();
     assert_eq!(epochs, [8, 9, 10, 11].map(Epoch::new));
+}
+
+#[test]
+fn a_validator_that_has_gone_answers_for_the_epochs_in_which_it_was_a_member() {
+    let mut network = network();
+    assert_eq!(network.ask(21, remove(1)), Status::Success);
+    network.close();
+    assert_eq!(network.ask(0, accuse(1, 21, 1)), Status::Success);
+    // A key that is of no use any more is somebody's to sell.
+    let refused = failure(Failure::EvidenceNotAccepted(Epoch::new(2)));
+    assert_eq!(network.ask(0, accuse(1, 21, 2)), refused);
 }
 
 /// W-H15: stake was gone before the slash came.

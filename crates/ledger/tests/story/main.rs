@@ -10,4 +10,5 @@ mod histories;
 mod kit;
 mod models;
 mod network;
+mod turnover;
 mod validators;

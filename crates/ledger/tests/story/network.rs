@@ -211,7 +211,7 @@ impl Network {
                 value_bps: economy.value_fee_bps,
                 ..self.prices
             },
-            params: self.params.clone(),
+            params: self.params,
             beacon: self.beacon,
         }
     }

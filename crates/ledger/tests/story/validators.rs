@@ -4,8 +4,8 @@ use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
 use ledger::Application;
 use ledger::schedule::waves;
 use types::{
-    Bounded, ChainId, Content, Event, Failure, Line, Metadata, ObjectId, ProvedKeys, Shannons, Standing,
-    Status, Transaction, TransactionError, TransactionKind, VotingPower,
+    Bounded, ChainId, Content, Event, Failure, Line, Metadata, ObjectId, ObjectRef, ProvedKeys, Shannons,
+    Standing, Status, Transaction, TransactionError, TransactionKind, VotingPower,
 };
 
 use crate::kit::{chain, signed, user};
@@ -98,7 +98,7 @@ fn a_candidate_with_stake_enough_comes_in_with_the_next_epoch() {
     let epoch = network.system().epoch;
     assert_eq!(
         validator.signed_with,
-        [(epoch, consensus_key(60).public())].into()
+        [(epoch, Some(consensus_key(60).public()))].into()
     );
 }
 
@@ -186,6 +186,50 @@ fn of_two_in_one_commit_with_one_key_the_first_wins() {
     let first = *one.accrual.pending.first().unwrap();
     assert_eq!(other.effects.status, failure(Failure::Claimed(first)));
     assert_eq!(applied.accrual.pending, [first].into());
+}
+
+#[test]
+fn who_uses_what_a_registration_creates_comes_in_a_later_wave() {
+    let network = network();
+    let transaction = |number, kind| Transaction {
+        chain: chain(1),
+        expiry: None,
+        sender: user(number),
+        gas: Bounded::new(vec![network.purse(number)]).unwrap(),
+        kind,
+    };
+    let add = transaction(0, network.registration(0, 60, soma(1_000)));
+    let [validator, receipt] = [0, 1].map(|number| ObjectId::created(add.digest(), number));
+    let stake = transaction(
+        1,
+        TransactionKind::AddStake {
+            validator,
+            coin: network.purse(1),
+            amount: Some(soma(1)),
+        },
+    );
+    let give = transaction(
+        20,
+        TransactionKind::TransferObjects {
+            objects: Bounded::new(vec![ObjectRef {
+                id: receipt,
+                ..network.purse(20)
+            }])
+            .unwrap(),
+            recipient: user(0),
+        },
+    );
+    let all = [add, stake, give];
+    let waves = waves(all.iter().map(|one| (one, one.digest())));
+    assert_eq!(waves, [vec![0], vec![1, 2]]);
+    let transactions = [signed(0, all[0].clone()), signed(1, all[1].clone())];
+    let application = Application::new(network.context(), &network.state, &transactions);
+    let applied = application.run_all().unwrap();
+    let statuses = applied
+        .results
+        .iter()
+        .map(|result| &result.as_ref().unwrap().effects.status);
+    assert!(statuses.into_iter().all(|status| *status == Status::Success));
 }
 
 #[test]
