@@ -375,6 +375,23 @@ fn what_is_said_changes_at_once_and_how_members_meet_with_the_next_epoch() {
 }
 
 #[test]
+fn no_key_of_another_validator_is_staged() {
+    let mut network = network();
+    let claimed = failure(Failure::Claimed(validator_id(1)));
+    // The keys of 21 have the seeds 21, 121 and 21.
+    for (connections, blocks, bls) in [(21, 60, 60), (60, 121, 60), (60, 61, 21)] {
+        let proved = mixed(20, connections, blocks, bls);
+        let kind = update(validator_id(0), Some(proved));
+        assert_eq!(network.ask(20, kind), claimed.clone());
+    }
+    assert_eq!(
+        network.validator(0).metadata,
+        Metadata::default(),
+        "nothing of it was done"
+    );
+}
+
+#[test]
 fn a_key_that_stays_is_named_again_and_kept() {
     let mut network = network();
     let proved = mixed(20, 60, 120, 20);
