@@ -1,8 +1,8 @@
 //! Who becomes a validator, what it says of itself, and who goes.
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::Application;
 use ledger::schedule::waves;
+use ledger::{Application, Objects};
 use types::{
     Bounded, ChainId, Content, Event, Failure, Line, Metadata, ObjectId, ObjectRef, ProvedKeys, Shannons,
     Standing, Status, Transaction, TransactionError, TransactionKind, VotingPower,
@@ -329,6 +329,24 @@ fn who_comes_again_has_another_pool_and_the_old_one_is_paid() {
     let (before, receipt) = (network.money(1), network.of(1, false)[0]);
     assert_eq!(network.withdraw(1, 2, receipt, None), Status::Success);
     assert!(network.money(1) > before + soma(499).get());
+}
+
+#[test]
+fn what_is_gone_and_comes_again_never_has_a_version_twice() {
+    let mut network = network();
+    (0..9).for_each(|_| network.pay(0, 20, soma(1)));
+    assert_eq!(network.register(0, 60, soma(1_000)), Status::Success);
+    let claim = keys(0, 60).keys.claims()[0];
+    let version = |network: &Network| network.state.get(&claim).unwrap().object().version;
+    let before = version(&network);
+    let remove = TransactionKind::RemoveValidator {
+        validator: network.validator_of(0),
+    };
+    assert_eq!(network.ask(0, remove), Status::Success);
+    network.close();
+    // This coin was never used.
+    assert_eq!(network.register(1, 60, soma(1_000)), Status::Success);
+    assert!(version(&network) > before);
 }
 
 #[test]
