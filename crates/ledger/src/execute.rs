@@ -111,8 +111,8 @@ impl Accrual {
 
 /// Executes a transaction, whose digest this is, on the objects that it names.
 ///
-/// Contract: a function of the context, the transaction and the latest versions of the objects that it names. A failure
-/// writes nothing but what pays, and new versions of the owned objects that it names.
+/// Contract: a function of the context, the transaction and the latest versions of the system and of the objects that it names. A
+/// failure writes nothing but what pays, and new versions of the owned objects that it names.
 ///
 /// # Errors
 /// [`Reject`]: it has no effects at all.
@@ -139,7 +139,7 @@ pub fn execute(
         digest,
         inputs: &inputs,
         gas: transaction.gas.first().map(|gas| gas.id),
-        version: next_version(&inputs, &named, &shared),
+        version: next_version(objects, &inputs, &named, &shared),
         named: &named,
         shared: &shared,
     };
@@ -168,8 +168,10 @@ fn named(transaction: &Transaction) -> BTreeSet<ObjectRef> {
         .collect()
 }
 
-/// Above every version that the transaction uses.
+/// Above every version that the transaction uses. What is not there may have been: it went at the end of an epoch, which wrote the
+/// system above all that went with it, so the system stands for it, and no version of an object comes twice.
 fn next_version(
+    objects: &impl Objects,
     inputs: &BTreeMap<ObjectId, Live>,
     named: &BTreeSet<ObjectRef>,
     shared: &[ObjectId],
@@ -178,9 +180,10 @@ fn next_version(
         let found = inputs.get(&named.id)?.reference();
         (found == *named).then_some(found.version)
     });
+    let system = || objects.get(&System::ID);
     let shared = shared
         .iter()
-        .filter_map(|id| Some(inputs.get(id)?.reference().version));
+        .filter_map(|id| Some(inputs.get(id).cloned().or_else(system)?.reference().version));
     let highest = used.chain(shared).max().unwrap_or_default();
     highest
         .next()

@@ -291,6 +291,7 @@ fn a_report_counts_for_as_long_as_its_reporter_is_a_member() {
     }
     let parts = earned(&network.close());
     assert!(parts[3].1 > 0, "they were members in this epoch");
+    assert_eq!(network.validator(0).reports, [].into());
     let parts = earned(&network.close());
     assert_eq!(parts[1], (parts[0].0, 0), "one of two is left");
 }

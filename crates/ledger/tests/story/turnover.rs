@@ -1,13 +1,13 @@
 //! Long histories in which validators come, go, quarrel and cheat while others stake with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Verified;
 use ledger::{Application, root};
 use proptest::prelude::*;
 use types::{
-    Authority, Bounded, Committee, Content, Event, Line, ObjectId, ObjectRef, Shannons, Standing, Status,
-    Transaction, TransactionKind, Validator,
+    Authority, Bounded, Committee, Content, Event, Line, ObjectDigest, ObjectId, ObjectRef, Shannons,
+    Standing, Status, Transaction, TransactionKind, Validator, Version,
 };
 
 use crate::faults::evidence;
@@ -173,6 +173,14 @@ impl Network {
         results.map(|result| result.unwrap().effects.status).collect()
     }
 
+    /// Whether no version of an object is there with two contents, now and before.
+    fn check_versions(&self, seen: &mut BTreeMap<(ObjectId, Version), ObjectDigest>) {
+        for live in self.state.iter() {
+            let ObjectRef { id, version, digest } = live.reference();
+            assert_eq!(*seen.entry((id, version)).or_insert(digest), digest);
+        }
+    }
+
     /// Whether the set, the validators and the claims say the same.
     fn check_validators(&self) {
         let set = self.set();
@@ -230,11 +238,13 @@ proptest! {
         epochs in prop::collection::vec(prop::collection::vec(prop::collection::vec(wishes(), 2..8), 1..6), 4..12),
     ) {
         let mut network = Network::begin(&crate::genesis::local());
+        let mut seen = BTreeMap::new();
         (24..27).for_each(|number| network.pay(0, number, soma(250_000)));
         for commits in epochs {
             for wishes in commits {
                 network.commit(&wishes);
                 network.check_validators();
+                network.check_versions(&mut seen);
             }
             prop_assert!(!network.close().contains(&Event::SafeMode));
             network.check_validators();

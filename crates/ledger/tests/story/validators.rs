@@ -1,8 +1,8 @@
 //! Who becomes a validator, what it says of itself, and who goes.
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::Application;
 use ledger::schedule::waves;
+use ledger::{Application, Objects};
 use types::{
     Bounded, ChainId, Content, Event, Failure, Line, Metadata, ObjectId, ObjectRef, ProvedKeys, Shannons,
     Standing, Status, Transaction, TransactionError, TransactionKind, VotingPower,
@@ -332,6 +332,24 @@ fn who_comes_again_has_another_pool_and_the_old_one_is_paid() {
 }
 
 #[test]
+fn what_is_gone_and_comes_again_never_has_a_version_twice() {
+    let mut network = network();
+    (0..9).for_each(|_| network.pay(0, 20, soma(1)));
+    assert_eq!(network.register(0, 60, soma(1_000)), Status::Success);
+    let claim = keys(0, 60).keys.claims()[0];
+    let version = |network: &Network| network.state.get(&claim).unwrap().object().version;
+    let before = version(&network);
+    let remove = TransactionKind::RemoveValidator {
+        validator: network.validator_of(0),
+    };
+    assert_eq!(network.ask(0, remove), Status::Success);
+    network.close();
+    // This coin was never used.
+    assert_eq!(network.register(1, 60, soma(1_000)), Status::Success);
+    assert!(version(&network) > before);
+}
+
+#[test]
 fn what_is_said_changes_at_once_and_how_members_meet_with_the_next_epoch() {
     let mut network = network();
     let validator = validator_id(0);
@@ -372,6 +390,23 @@ fn what_is_said_changes_at_once_and_how_members_meet_with_the_next_epoch() {
     assert_eq!(then.signs_with(next), Some(&consensus_key(60).public()));
     assert!(now.keys.claims().into_iter().all(|claim| network.is_gone(claim)));
     assert_eq!(network.register(1, 20, soma(1_000)), Status::Success);
+}
+
+#[test]
+fn no_key_of_another_validator_is_staged() {
+    let mut network = network();
+    let claimed = failure(Failure::Claimed(validator_id(1)));
+    // The keys of 21 have the seeds 21, 121 and 21.
+    for (connections, blocks, bls) in [(21, 60, 60), (60, 121, 60), (60, 61, 21)] {
+        let proved = mixed(20, connections, blocks, bls);
+        let kind = update(validator_id(0), Some(proved));
+        assert_eq!(network.ask(20, kind), claimed.clone());
+    }
+    assert_eq!(
+        network.validator(0).metadata,
+        Metadata::default(),
+        "nothing of it was done"
+    );
 }
 
 #[test]
