@@ -3,10 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
 use crate::bitmap::Bitmap;
 use crate::bls::{BlsAggregate, BlsPublicKey, BlsSecretKey, BlsSignature};
-use crate::intent::{Intent, IntentMessage, Scope};
+use crate::intent::IntentMessage;
 use crate::scheme::SignatureError;
 
 /// The bytes that an authority signs.
@@ -45,35 +44,6 @@ impl AuthoritySignature {
     }
 }
 
-/// That whoever registers a BLS key has its secret half, and registers it for this address: without it, keys made
-/// up from those of others would pass for them in an aggregate. BCS: 48 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ProofOfPossession(BlsSignature);
-
-impl ProofOfPossession {
-    /// Proves it, for this address.
-    pub fn prove(secret: &BlsSecretKey, address: Address) -> Self {
-        Self(secret.sign(&Self::message(&secret.public(), address)))
-    }
-
-    /// Whether it proves it for this key and address.
-    ///
-    /// # Errors
-    /// [`SignatureError::Invalid`].
-    pub fn verify(&self, public: &BlsPublicKey, address: Address) -> Result<(), SignatureError> {
-        public.verify(&Self::message(public, address), &self.0)
-    }
-
-    /// Scope 8 over the byte vector `key ‖ address`, in epoch 0.
-    fn message(public: &BlsPublicKey, address: Address) -> Vec<u8> {
-        let value = [public.as_ref(), address.as_ref()].concat();
-        message_bytes(
-            &IntentMessage::new(Intent::soma(Scope::ProofOfPossession), value),
-            0,
-        )
-    }
-}
-
 /// Whether the keys that `signers` names weigh at least `threshold` and signed the message for this epoch. The
 /// weight is counted first: it is what costs nothing.
 ///
@@ -103,7 +73,8 @@ pub fn verify_quorum<T: Serialize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytes::{FixedBytes, hex};
+    use crate::bytes::FixedBytes;
+    use crate::intent::{Intent, Scope};
 
     fn secret(n: u8) -> BlsSecretKey {
         BlsSecretKey::from_seed(&[n; 32])
@@ -130,31 +101,6 @@ mod tests {
             Err(SignatureError::Invalid)
         );
         assert_eq!(bcs::to_bytes(&signature).unwrap(), signature.as_bls().as_ref());
-    }
-
-    #[test]
-    fn possession_is_proved_for_one_key_and_one_address() {
-        let (me, other) = (Address::new([1; 32]), Address::new([2; 32]));
-        let proof = ProofOfPossession::prove(&secret(1), me);
-        assert_eq!(proof.verify(&secret(1).public(), me), Ok(()));
-        assert_eq!(
-            proof.verify(&secret(1).public(), other),
-            Err(SignatureError::Invalid)
-        );
-        assert_eq!(
-            proof.verify(&secret(2).public(), me),
-            Err(SignatureError::Invalid)
-        );
-        let message = ProofOfPossession::message(&secret(1).public(), me);
-        // Intent, length 128 in ULEB128, key, address, epoch.
-        assert_eq!(
-            (&message[..5], message.len()),
-            (&[8, 0, 1, 0x80, 1][..], 5 + 96 + 32 + 8)
-        );
-        assert_eq!(
-            hex::encode(&bcs::to_bytes(&proof).unwrap()),
-            "0x966f01f99715b82d748d29624858a1a96898afd9a9ab13b9c74e3dad39123efdc6b16a9d1143d7bcb4af8eb0a6c1583d"
-        );
     }
 
     #[test]

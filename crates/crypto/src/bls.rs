@@ -1,8 +1,8 @@
 //! BLS12-381 with small signatures (48 bytes in G1) and keys in G2 (96 bytes): authorities, certificates, beacon.
 //!
 //! A signature is unique: for one key and message exactly one value verifies, so a signer has nothing to grind.
-//! Aggregates are sound only over keys whose holders proved possession of the secret half: see
-//! [`ProofOfPossession`](crate::ProofOfPossession).
+//! Aggregates are sound only over keys whose holders proved possession of the secret half, under
+//! [`Scope::ProofOfPossession`](crate::Scope::ProofOfPossession).
 
 use std::fmt;
 

@@ -24,7 +24,7 @@ pub enum Scope {
     ValidatorSet,
     /// 7: a checkpoint.
     CheckpointSummary,
-    /// 8: that the holder of a BLS key has its secret half.
+    /// 8: that the holder of a validator's key has its secret half.
     ProofOfPossession,
 }
 

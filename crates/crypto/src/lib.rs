@@ -32,7 +32,7 @@ pub mod user;
 pub mod verified;
 
 pub use address::{Address, PublicKey};
-pub use authority::{AuthoritySignature, ProofOfPossession};
+pub use authority::AuthoritySignature;
 pub use bitmap::Bitmap;
 pub use bls::{BlsAggregate, BlsPublicKey, BlsScheme, BlsSecretKey, BlsSignature};
 pub use bytes::{FixedBytes, InvalidBytes};

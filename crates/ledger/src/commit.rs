@@ -1,9 +1,11 @@
 //! A commit's transactions, one after the other or several at a time.
 
-use crypto::{Digest, Verified};
-use types::{Content, Economy, Object, ObjectId, Shannons, Transaction, TransactionDigest};
+use crypto::{MultisetHash, Verified};
+use types::{Effects, ObjectId, Transaction, TransactionDigest};
 
+use crate::end::{NoState, end};
 use crate::execute::{Accrual, Context, Outcome, Reject, Writes, execute};
+use crate::root;
 use crate::schedule::waves;
 use crate::state::{Live, Objects};
 
@@ -36,16 +38,15 @@ pub struct Application<'a, O> {
 pub struct Applied {
     /// Of each transaction, in the commit's order.
     pub results: Vec<Result<Outcome, Reject>>,
-    /// What is written in the end, each object once, what all of them have added up to among it.
+    /// What the commit did by itself after them, if it did anything.
+    pub end: Option<Effects>,
+    /// What is written in the end, each object once.
     pub writes: Writes,
+    /// What that changes of the state's root.
+    pub change: MultisetHash,
     /// What all of them add up to.
     pub accrual: Accrual,
 }
-
-/// Why a commit cannot be executed: the state is none. A bug in what keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("object {} is missing, or not what it should be", Economy::ID)]
-pub struct NoEconomy;
 
 impl<'a, O: Objects> Application<'a, O> {
     /// Nothing is executed yet.
@@ -94,8 +95,8 @@ impl<'a, O: Objects> Application<'a, O> {
     /// Executes all in the commit's order.
     ///
     /// # Errors
-    /// [`NoEconomy`].
-    pub fn run_all(mut self) -> Result<Applied, NoEconomy> {
+    /// [`NoState`].
+    pub fn run_all(mut self) -> Result<Applied, NoState> {
         for position in 0..self.transactions.len() {
             let result = self.run(position);
             self.absorb(position, result);
@@ -103,46 +104,32 @@ impl<'a, O: Objects> Application<'a, O> {
         self.finish()
     }
 
-    /// What came of it all. What the transactions have added up to is written once, under `H(CommitEnd:: ‖ BCS of the epoch and
-    /// the commit's index)`.
+    /// What came of it all. What the transactions have added up to is written once.
     ///
     /// # Errors
-    /// [`NoEconomy`].
+    /// [`NoState`].
     ///
     /// # Panics
     /// If a transaction was not executed.
-    pub fn finish(mut self) -> Result<Applied, NoEconomy> {
+    pub fn finish(mut self) -> Result<Applied, NoState> {
         let results = std::mem::take(&mut self.results).into_iter();
         let results: Vec<_> = results
             .map(|result| result.expect("every transaction of a commit is executed"))
             .collect();
-        let accruals = results.iter().flatten().map(|outcome| outcome.accrual);
+        let accruals = results.iter().flatten().map(|outcome| outcome.accrual.clone());
         let accrual = accruals.fold(Accrual::default(), Accrual::and);
-        if accrual.fees > Shannons::ZERO {
-            self.accrue(&accrual)?;
-        }
+        let end = end(&self.context, &self.state, &accrual)?;
+        let end = end.map(|(effects, writes)| {
+            self.state.written.extend(writes);
+            effects
+        });
+        let change = root::change(self.state.below, &self.state.written);
         Ok(Applied {
-            accrual,
-            writes: self.state.written,
             results,
+            end,
+            change,
+            writes: self.state.written,
+            accrual,
         })
-    }
-
-    fn accrue(&mut self, accrual: &Accrual) -> Result<(), NoEconomy> {
-        let before = self.state.get(&Economy::ID).ok_or(NoEconomy)?;
-        let Content::Economy(mut economy) = before.object().content else {
-            return Err(NoEconomy);
-        };
-        let fees = economy.fees.checked_add(accrual.fees);
-        economy.fees = fees.expect("fees are part of the supply");
-        let position = (self.context.system.epoch, self.context.commit);
-        let after = Object {
-            version: before.object().version.next().ok_or(NoEconomy)?,
-            previous: TransactionDigest::new(Digest::of_value("CommitEnd", &position)),
-            content: Content::Economy(economy),
-            ..before.object().clone()
-        };
-        self.state.written.insert(Economy::ID, Some(Live::new(after)));
-        Ok(())
     }
 }

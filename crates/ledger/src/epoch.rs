@@ -3,13 +3,16 @@
 //! An epoch always ends. Where the rules find something that cannot be, none of what they did is kept: the epoch ends in *safe
 //! mode*, with the same committee, and what was to be handed out stays for the next end that succeeds.
 
+mod members;
+mod models;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
 use types::{
-    AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, ObjectId, Owner, Pool,
-    ProtocolParams, Rounding, Shannons, Shares, Status, System, TransactionDigest, UnixMillis, Validator,
-    Validators, Version, VotingPower, voting_power,
+    AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, Models, ObjectId, Owner, Pool,
+    ProtocolParams, Rounding, Shannons, Shares, Standing, Status, System, TransactionDigest, UnixMillis,
+    Validator, Validators, Version, VotingPower,
 };
 
 use crate::emission::Emission;
@@ -65,7 +68,7 @@ pub fn close(
     objects: &impl Objects,
     at: UnixMillis,
 ) -> Result<EpochChange, CloseError> {
-    let once = [System::ID, Validators::ID, Economy::ID];
+    let once = [System::ID, Validators::ID, Economy::ID, Models::ID];
     let mut inputs: BTreeMap<ObjectId, Live> = BTreeMap::new();
     for id in once {
         inputs.insert(id, objects.get(&id).ok_or(CloseError::Missing(id))?);
@@ -80,8 +83,20 @@ pub fn close(
     };
     for id in known.into_iter().flatten() {
         // One that is not there ends the epoch in safe mode.
-        inputs.extend(objects.get(&id).map(|live| (id, live)));
+        let Some(live) = objects.get(&id) else { continue };
+        if let Content::Validator(validator) = &live.object().content
+            && validator.standing != Standing::Retired
+        {
+            let claims = validator.claims();
+            inputs.extend(claims.filter_map(|id| Some((id, objects.get(&id)?))));
+        }
+        inputs.insert(id, live);
     }
+    let models = match &inputs[&Models::ID].object().content {
+        Content::Models(models) => models.all.clone(),
+        _ => return Err(CloseError::Missing(Models::ID)),
+    };
+    inputs.extend(models.into_iter().filter_map(|id| Some((id, objects.get(&id)?))));
     let system = system(&inputs)?;
     let digest = end_digest(system.epoch, at);
     let next = System {
@@ -94,6 +109,7 @@ pub fn close(
         let mut close = Close {
             params,
             epoch: system.epoch,
+            next: next.epoch,
             overlay: &mut overlay,
         };
         if is_safe {
@@ -136,6 +152,7 @@ fn system(inputs: &BTreeMap<ObjectId, Live>) -> Result<System, CloseError> {
 struct Close<'a, 'b> {
     params: &'a ProtocolParams,
     epoch: Epoch,
+    next: Epoch,
     overlay: &'a mut Overlay<'b>,
 }
 
@@ -186,30 +203,35 @@ impl Close<'_, '_> {
         let mut economy = self.economy()?;
         let mut set = self.validators()?;
         let fees = economy.fees;
-        let commissions = self.reward(&set, &mut economy)?;
+        let mut models = self.models()?;
+        let (earned, unclear) = self.judge_models(&mut models, &mut economy)?;
+        let commissions = self.reward(&set, &mut economy, earned)?;
         for id in std::mem::take(&mut set.leaving) {
-            if set.members.remove(&id).is_some() | set.pending.remove(&id) {
+            if set.members.contains_key(&id) || set.pending.contains(&id) {
                 let mut validator = self.validator(id)?;
-                pool::close(&mut validator.pool);
+                self.retire(&mut set, id, &mut validator);
                 self.put(id, Content::Validator(validator))?;
-                set.retired.insert(id);
-                self.tell_gone(id);
             }
         }
         self.settle(&mut set, &mut economy, &commissions)?;
         self.elect(&mut set)?;
+        self.turn(&set)?;
+        self.escalate(&set, &unclear)?;
         economy.value_fee_bps = next_value_fee(self.params, economy.value_fee_bps, fees);
         economy.is_safe_mode = false;
         self.put(Economy::ID, Content::Economy(economy))?;
+        self.put(Models::ID, Content::Models(models))?;
         self.put(Validators::ID, Content::Validators(set))
     }
 
-    /// Divides the fees and the validators' part of the emission by power. What rounding leaves is the emission pool's.
+    /// Divides the fees and the validators' part of the emission by power, and adds what each has earned besides. What rounding leaves is the emission pool's, and so
+    /// is a part of what somebody earns whom a quorum has reported.
     /// Yields the commissions, which are staked when the pools are settled.
     fn reward(
         &mut self,
         set: &Validators,
         economy: &mut Economy,
+        mut earned: models::Earned,
     ) -> Result<BTreeMap<ObjectId, Shannons>, CloseError> {
         let mut commissions = BTreeMap::new();
         // What is the targets' is theirs only when there are targets.
@@ -218,13 +240,21 @@ impl Close<'_, '_> {
         economy.emission = rest.checked_add(emission.targets)?;
         let pot = std::mem::take(&mut economy.fees).checked_add(share)?;
         let mut rest = pot;
+        let reported = self.reported(set)?;
         for (id, power) in &set.members {
             let part = pot.mul_div(
                 power.get().into(),
                 VotingPower::TOTAL.get().into(),
                 Rounding::Down,
             )?;
+            let withheld_bps = match reported.contains(id) {
+                true => self.params.report_reward_slash_bps,
+                false => 0,
+            };
+            let withheld = part.mul_div(withheld_bps.into(), 10_000, Rounding::Down)?;
+            let part = part.checked_sub(withheld)?;
             rest = rest.checked_sub(part)?;
+            let part = part.checked_add(earned.remove(id).unwrap_or_default())?;
             let mut validator = self.validator(*id)?;
             let commission = part.mul_div(validator.commission_bps.into(), 10_000, Rounding::Down)?;
             let earned = part.checked_sub(commission)?;
@@ -238,6 +268,16 @@ impl Close<'_, '_> {
                 amount: earned,
                 commission,
             });
+            if reported.contains(id) {
+                self.overlay.tell(Event::Withheld {
+                    pool,
+                    amount: withheld,
+                });
+            }
+        }
+        // Who has left the committee meanwhile earns nothing any more.
+        for amount in earned.into_values() {
+            rest = rest.checked_add(amount)?;
         }
         economy.emission = economy.emission.checked_add(rest)?;
         Ok(commissions)
@@ -274,10 +314,7 @@ impl Close<'_, '_> {
             }
             // A pool that has closed by itself has nobody's stake, and never will.
             if validator.pool.closed && !set.retired.contains(&id) {
-                set.members.remove(&id);
-                set.pending.remove(&id);
-                set.retired.insert(id);
-                self.tell_gone(id);
+                self.retire(set, id, &mut validator);
             }
             if owes_nothing(&validator.pool) && set.retired.remove(&id) {
                 self.overlay.delete(&id);
@@ -285,42 +322,6 @@ impl Close<'_, '_> {
                 self.put(id, Content::Validator(validator))?;
             }
         }
-        Ok(())
-    }
-
-    fn tell_gone(&mut self, validator: ObjectId) {
-        let power = VotingPower::ZERO;
-        self.overlay.tell(Event::Member { validator, power });
-    }
-
-    /// Takes in whoever has the stake for it, and gives everybody its power.
-    fn elect(&mut self, set: &mut Validators) -> Result<(), CloseError> {
-        let known = set.members.keys().chain(&set.pending);
-        let mut stakes = BTreeMap::new();
-        for id in known.copied() {
-            let validator = self.validator(id)?;
-            stakes.insert(id, (validator.address, validator.pool.balance));
-        }
-        let total: u128 = stakes.values().map(|(_, stake)| u128::from(stake.get())).sum();
-        let least = u128::from(self.params.join_power.get()) * total;
-        stakes.retain(|id, (_, stake)| {
-            let suffices = *stake > Shannons::ZERO && u128::from(stake.get()) * 10_000 >= least;
-            set.members.contains_key(id) || suffices
-        });
-        if stakes.is_empty() {
-            return Err(CloseError::NobodyLeft);
-        }
-        let list: Vec<_> = stakes.values().copied().collect();
-        let members: BTreeMap<_, _> = stakes.keys().copied().zip(voting_power(&list)).collect();
-        for (id, power) in &members {
-            if set.pending.remove(id) {
-                self.overlay.tell(Event::Member {
-                    validator: *id,
-                    power: *power,
-                });
-            }
-        }
-        set.members = members;
         Ok(())
     }
 }

@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crypto::Verified;
+use crypto::{Digest, Verified};
 use types::{
-    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, Shannons, Status,
-    System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
+    ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, ProtocolParams,
+    Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
 };
 
 use crate::coins;
 use crate::fees::Prices;
 use crate::gas;
+use crate::models;
 use crate::overlay::Overlay;
 use crate::stake;
 use crate::state::{Live, Objects};
+use crate::validators;
 
 /// What all transactions of a commit see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,10 @@ pub struct Context {
     pub commit: CommitIndex,
     /// What things cost.
     pub prices: Prices,
+    /// The numbers of the rules in force.
+    pub params: ProtocolParams,
+    /// The beacon that is new with the commit.
+    pub beacon: Option<Digest>,
 }
 
 /// Why a transaction is as if it had never been: it cannot even pay. Whoever put it into a block is at fault.
@@ -47,6 +53,9 @@ pub enum Reject {
     /// The first gas object is no coin.
     #[error("object {0} is named for gas and is no coin")]
     GasNotACoin(ObjectId),
+    /// A duty that nobody owes: nothing pays for it.
+    #[error("the duty is none: {0}")]
+    NoDuty(Failure),
 }
 
 /// What is written at an id: the new version or, where it is deleted, nothing.
@@ -63,30 +72,47 @@ pub struct Outcome {
     pub accrual: Accrual,
 }
 
-/// Sums that do not depend on the order of transactions. They are applied once, at the end of the commit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Sums and sets that do not depend on the order of transactions. They are applied once, at the end of the commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accrual {
     /// Fees that were paid.
     pub fees: Shannons,
+    /// What was slashed, for the emission pool.
+    pub slashed: Shannons,
+    /// Who wants to be a validator.
+    pub pending: BTreeSet<ObjectId>,
+    /// Which validators go when the epoch closes.
+    pub leaving: BTreeSet<ObjectId>,
+    /// New models.
+    pub created: BTreeSet<ObjectId>,
+    /// Models for whose offers custodians are to be drawn.
+    pub undrawn: BTreeSet<ObjectId>,
 }
 
 impl Accrual {
     /// Both together. No more is paid than there is.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn and(mut self, mut other: Self) -> Self {
+        let sum = |one: Shannons, other| {
+            one.checked_add(other)
+                .expect("what a commit moves is part of the supply")
+        };
+        self.pending.append(&mut other.pending);
+        self.leaving.append(&mut other.leaving);
+        self.created.append(&mut other.created);
+        self.undrawn.append(&mut other.undrawn);
         Self {
-            fees: self
-                .fees
-                .checked_add(other.fees)
-                .expect("the fees of a commit are part of the supply"),
+            fees: sum(self.fees, other.fees),
+            slashed: sum(self.slashed, other.slashed),
+            ..self
         }
     }
 }
 
 /// Executes a transaction, whose digest this is, on the objects that it names.
 ///
-/// Contract: a function of the context, the transaction and the latest versions of the objects that it names. A failure
-/// writes nothing but what pays, and new versions of the owned objects that it names.
+/// Contract: a function of the context, the transaction and the latest versions of the system and of the objects that it names. A
+/// failure writes nothing but what pays, and new versions of the owned objects that it names.
 ///
 /// # Errors
 /// [`Reject`]: it has no effects at all.
@@ -104,25 +130,28 @@ pub fn execute(
         return Err(Reject::Expired(expiry));
     }
     let named = named(transaction);
-    let ids = named
-        .iter()
-        .map(|named| named.id)
-        .chain(transaction.kind.shared());
+    let shared = transaction.kind.shared(transaction.sender);
+    let ids = named.iter().map(|named| named.id).chain(shared.iter().copied());
     let inputs: BTreeMap<ObjectId, Live> = ids.filter_map(|id| Some((id, objects.get(&id)?))).collect();
     let run = Run {
         context,
         transaction,
         digest,
         inputs: &inputs,
-        gas: transaction.gas.first().ok_or(TransactionError::NoGas)?.id,
-        version: next_version(&inputs, &named, transaction.kind.shared()),
+        gas: transaction.gas.first().map(|gas| gas.id),
+        version: next_version(objects, &inputs, &named, &shared),
         named: &named,
+        shared: &shared,
+    };
+    let Some(gas) = run.gas else {
+        let overlay = run.serve().map_err(Reject::NoDuty)?;
+        return Ok(run.outcome((overlay, Fee::default(), Status::Success)));
     };
     run.check_gas()?;
-    let done = match run.attempt() {
+    let done = match run.attempt(gas) {
         Ok((overlay, fee)) => (overlay, fee, Status::Success),
         Err(failure) => {
-            let (overlay, fee) = run.pay_only();
+            let (overlay, fee) = run.pay_only(gas);
             (overlay, fee, Status::Failure(failure))
         }
     };
@@ -139,17 +168,22 @@ fn named(transaction: &Transaction) -> BTreeSet<ObjectRef> {
         .collect()
 }
 
-/// Above every version that the transaction uses.
+/// Above every version that the transaction uses. What is not there may have been: it went at the end of an epoch, which wrote the
+/// system above all that went with it, so the system stands for it, and no version of an object comes twice.
 fn next_version(
+    objects: &impl Objects,
     inputs: &BTreeMap<ObjectId, Live>,
     named: &BTreeSet<ObjectRef>,
-    shared: Option<ObjectId>,
+    shared: &[ObjectId],
 ) -> Version {
     let used = named.iter().filter_map(|named| {
         let found = inputs.get(&named.id)?.reference();
         (found == *named).then_some(found.version)
     });
-    let shared = shared.and_then(|id| Some(inputs.get(&id)?.reference().version));
+    let system = || objects.get(&System::ID);
+    let shared = shared
+        .iter()
+        .filter_map(|id| Some(inputs.get(id).cloned().or_else(system)?.reference().version));
     let highest = used.chain(shared).max().unwrap_or_default();
     highest
         .next()
@@ -162,13 +196,14 @@ struct Run<'a> {
     digest: TransactionDigest,
     inputs: &'a BTreeMap<ObjectId, Live>,
     named: &'a BTreeSet<ObjectRef>,
-    gas: ObjectId,
+    shared: &'a [ObjectId],
+    gas: Option<ObjectId>,
     version: Version,
 }
 
 impl<'a> Run<'a> {
     fn overlay(&self) -> Overlay<'a> {
-        Overlay::new(self.digest, Some(self.gas), self.inputs)
+        Overlay::new(self.digest, self.gas, self.inputs)
     }
 
     fn check_gas(&self) -> Result<(), Reject> {
@@ -186,34 +221,42 @@ impl<'a> Run<'a> {
     }
 
     /// Does what the transaction asks for, and pays for it.
-    fn attempt(&self) -> Result<(Overlay<'a>, Fee), Failure> {
+    fn attempt(&self, gas: ObjectId) -> Result<(Overlay<'a>, Fee), Failure> {
         let (context, transaction) = (self.context, self.transaction);
         let mut overlay = self.overlay();
-        let (paid, verdict) = gas::collect(&mut overlay, self.gas, transaction, &context.prices);
+        let (paid, verdict) = gas::collect(&mut overlay, gas, transaction, &context.prices);
         verdict?;
         for used in transaction.kind.owned() {
-            if used.id != self.gas {
+            if used.id != gas {
                 overlay.owned(used, transaction.sender)?;
             }
         }
         let moved = self.apply(&mut overlay)?;
         self.touch(&mut overlay);
-        let fee = gas::settle(&mut overlay, self.gas, paid, moved, &context.prices)?;
+        let fee = gas::settle(&mut overlay, gas, paid, moved, &context.prices)?;
         overlay.check_supply(&fee)?;
         Ok((overlay, fee))
     }
 
-    /// Pays for being executed, and nothing else.
-    fn pay_only(&self) -> (Overlay<'a>, Fee) {
+    /// Does a duty, which uses nothing that is owned.
+    fn serve(&self) -> Result<Overlay<'a>, Failure> {
         let mut overlay = self.overlay();
-        let (fee, _) = gas::collect(&mut overlay, self.gas, self.transaction, &self.context.prices);
+        self.apply(&mut overlay)?;
+        overlay.check_supply(&Fee::default())?;
+        Ok(overlay)
+    }
+
+    /// Pays for being executed, and nothing else.
+    fn pay_only(&self, gas: ObjectId) -> (Overlay<'a>, Fee) {
+        let mut overlay = self.overlay();
+        let (fee, _) = gas::collect(&mut overlay, gas, self.transaction, &self.context.prices);
         self.touch(&mut overlay);
         overlay.close_gas();
         (overlay, fee)
     }
 
     fn apply(&self, overlay: &mut Overlay<'_>) -> Result<coins::Moved, Failure> {
-        let from = self.transaction.sender;
+        let (context, from) = (self.context, self.transaction.sender);
         match &self.transaction.kind {
             TransactionKind::TransferCoin {
                 coin,
@@ -232,12 +275,103 @@ impl<'a> Run<'a> {
                 validator,
                 coin,
                 amount,
-            } => stake::add(overlay, from, *validator, coin, *amount),
+            } => {
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                stake::add(overlay, from, *validator, &wanted)
+            }
             TransactionKind::WithdrawStake {
                 validator,
                 stake,
                 amount,
-            } => stake::withdraw(overlay, self.context, from, *validator, stake, *amount),
+            } => stake::withdraw(overlay, context, from, *validator, stake, *amount),
+            TransactionKind::AddValidator {
+                keys,
+                metadata,
+                commission_bps,
+                coin,
+                amount,
+            } => {
+                let new = validators::New {
+                    keys,
+                    metadata,
+                    commission_bps: *commission_bps,
+                };
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                validators::add(overlay, context, from, new, &wanted)
+            }
+            TransactionKind::RemoveValidator { validator } => validators::remove(overlay, from, *validator),
+            TransactionKind::ReportValidator { validator, reported } => {
+                validators::report(overlay, from, *validator, *reported)
+            }
+            TransactionKind::UndoReportValidator { validator, reported } => {
+                validators::undo_report(overlay, from, *validator, *reported)
+            }
+            TransactionKind::UpdateValidatorMetadata {
+                validator,
+                name,
+                network_address,
+                proxy_address,
+                keys,
+            } => {
+                let change = validators::Change {
+                    name: name.as_ref(),
+                    network_address: network_address.as_ref(),
+                    proxy_address: proxy_address.as_ref(),
+                    keys: keys.as_deref(),
+                };
+                validators::update(overlay, context, from, *validator, change)
+            }
+            TransactionKind::SetCommissionRate {
+                validator,
+                commission_bps,
+            } => validators::set_commission(overlay, context, from, *validator, *commission_bps),
+            TransactionKind::CreateModel {
+                architecture,
+                commission_bps,
+                coin,
+                amount,
+            } => {
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                models::create(overlay, context, from, (*architecture, *commission_bps), &wanted)
+            }
+            TransactionKind::CommitModel {
+                model,
+                manifest,
+                commitment,
+                coin,
+            } => models::commit(overlay, context, from, *model, (manifest, *commitment), coin.id),
+            TransactionKind::RevealModel { model, reveal } => {
+                models::reveal(overlay, context, from, *model, reveal)
+            }
+            TransactionKind::SetModelCommissionRate {
+                model,
+                commission_bps,
+            } => models::set_commission(overlay, from, *model, *commission_bps),
+            TransactionKind::DeactivateModel { model } => models::deactivate(overlay, from, *model),
+            TransactionKind::AddStakeToModel { model, coin, amount } => {
+                let wanted = stake::Wanted {
+                    coin: *coin,
+                    amount: *amount,
+                };
+                models::add_stake(overlay, from, *model, &wanted)
+            }
+            TransactionKind::AttestCustody {
+                validator,
+                model,
+                attestation,
+            } => models::attest(overlay, from, *validator, *model, *attestation),
+            TransactionKind::ReportEquivocation { validator, evidence } => {
+                validators::punish(overlay, context, *validator, evidence)
+            }
         }
     }
 
@@ -254,13 +388,16 @@ impl<'a> Run<'a> {
     fn outcome(&self, (overlay, fee, status): (Overlay<'_>, Fee, Status)) -> Outcome {
         let (writes, changes) = written(&overlay, self.version);
         let is_named = |live: &Live| self.named.contains(&live.reference());
-        let is_shared = |live: &Live| Some(live.object().id) == self.transaction.kind.shared();
+        let is_shared = |live: &Live| self.shared.contains(&live.object().id);
         let used = self
             .inputs
             .values()
             .filter(|live| is_named(live) || is_shared(live));
         let dependencies: BTreeSet<TransactionDigest> = used.map(|live| live.object().previous).collect();
-        let fees = fee.total();
+        let accrual = Accrual {
+            fees: fee.total(),
+            ..overlay.accrual.clone()
+        };
         let effects = Effects {
             transaction: self.digest,
             epoch: self.context.system.epoch,
@@ -274,7 +411,7 @@ impl<'a> Run<'a> {
         Outcome {
             effects,
             writes,
-            accrual: Accrual { fees },
+            accrual,
         }
     }
 }

@@ -9,8 +9,8 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`,
-//! [`mod@execute`], [`schedule`], [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`draw`], [`pacing`], [`difficulty`].
+//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
+//! `models`, [`mod@execute`], [`schedule`], `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 
 pub mod checkpoint;
 mod coins;
@@ -18,10 +18,13 @@ pub mod commit;
 pub mod difficulty;
 pub mod draw;
 pub mod emission;
+mod end;
 pub mod epoch;
 pub mod execute;
 pub mod fees;
 mod gas;
+pub mod genesis;
+mod models;
 pub mod money;
 mod overlay;
 pub mod pacing;
@@ -30,10 +33,13 @@ pub mod root;
 pub mod schedule;
 mod stake;
 pub mod state;
+mod validators;
 
-pub use commit::{Application, Applied, NoEconomy};
+pub use commit::{Application, Applied};
+pub use end::{NoState, end_digest};
 pub use epoch::{CloseError, EpochChange, close};
 pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use fees::Prices;
+pub use genesis::{Genesis, GenesisError};
 pub use money::money;
 pub use state::{Live, Memory, Objects};

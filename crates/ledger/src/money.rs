@@ -10,9 +10,17 @@ use crate::pool;
 /// [`AmountError::Overflow`], on more than there can be.
 pub fn money(content: &Content) -> Result<Shannons, AmountError> {
     match content {
-        Content::System(_) | Content::StakedSoma(_) | Content::Validators(_) => Ok(Shannons::ZERO),
+        Content::System(_)
+        | Content::StakedSoma(_)
+        | Content::Validators(_)
+        | Content::Claim(_)
+        | Content::Models(_) => Ok(Shannons::ZERO),
         Content::Coin(balance) => Ok(*balance),
         Content::Economy(economy) => economy.emission.checked_add(economy.fees),
         Content::Validator(validator) => pool::held(&validator.pool),
+        Content::Model(model) => {
+            let fee = model.offer().map_or(Shannons::ZERO, |offer| offer.fee);
+            pool::held(&model.pool)?.checked_add(fee)
+        }
     }
 }

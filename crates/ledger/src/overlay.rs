@@ -7,6 +7,7 @@ use types::{
     Content, Event, Failure, Fee, Object, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
 };
 
+use crate::execute::Accrual;
 use crate::money::money;
 use crate::state::Live;
 
@@ -31,11 +32,13 @@ pub struct Overlay<'a> {
     changes: BTreeMap<ObjectId, Option<Draft>>,
     created: u64,
     events: Vec<Event>,
+    /// What is added to what all transactions add to, the fees left out.
+    pub accrual: Accrual,
 }
 
 impl<'a> Overlay<'a> {
     /// No changes.
-    pub const fn new(
+    pub fn new(
         transaction: TransactionDigest,
         gas: Option<ObjectId>,
         inputs: &'a BTreeMap<ObjectId, Live>,
@@ -47,6 +50,7 @@ impl<'a> Overlay<'a> {
             changes: BTreeMap::new(),
             created: 0,
             events: Vec::new(),
+            accrual: Accrual::default(),
         }
     }
 
@@ -92,17 +96,28 @@ impl<'a> Overlay<'a> {
         self.changes.insert(id, Some(draft));
     }
 
-    /// Writes a new object, and yields its id.
-    pub fn create(&mut self, owner: Owner, content: Content) -> ObjectId {
+    /// The id of an object that is new, for [`create_at`](Self::create_at).
+    pub fn new_id(&mut self) -> ObjectId {
         let id = ObjectId::created(self.transaction, self.created);
         self.created += 1;
+        id
+    }
+
+    /// Writes a new object, and yields its id.
+    pub fn create(&mut self, owner: Owner, content: Content) -> ObjectId {
+        let id = self.new_id();
+        self.create_at(id, owner, content);
+        id
+    }
+
+    /// Writes a new object where none is.
+    pub fn create_at(&mut self, id: ObjectId, owner: Owner, content: Content) {
         let draft = Draft {
             owner,
             deposit: Shannons::ZERO,
             content,
         };
         self.changes.insert(id, Some(draft));
-        id
     }
 
     /// Takes an object away, and yields what it was.
@@ -165,12 +180,31 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Checks that the changes and the fee leave the supply as it was.
+    /// Checks that the changes, the fee and what is slashed leave the supply as it was.
     ///
     /// # Errors
     /// [`Failure::InvariantViolated`].
     pub fn check_supply(&self, fee: &Fee) -> Result<(), Failure> {
-        let (mut before, mut after) = (0u128, u128::from(fee.total().get()));
+        let (before, after) = self.held()?;
+        let elsewhere = u128::from(fee.total().get()) + u128::from(self.accrual.slashed.get());
+        let is_kept = before == after + elsewhere;
+        is_kept.then_some(()).ok_or(Failure::InvariantViolated)
+    }
+
+    /// Checks that the changes hold exactly so much more as transactions have left for it.
+    ///
+    /// # Errors
+    /// [`Failure::InvariantViolated`].
+    pub fn check_gain(&self, accrual: &Accrual) -> Result<(), Failure> {
+        let (before, after) = self.held()?;
+        let gained = u128::from(accrual.fees.get()) + u128::from(accrual.slashed.get());
+        let is_kept = before + gained == after;
+        is_kept.then_some(()).ok_or(Failure::InvariantViolated)
+    }
+
+    /// The money in what is changed, before and after.
+    fn held(&self) -> Result<(u128, u128), Failure> {
+        let (mut before, mut after) = (0, 0);
         let held = |content, deposit: Shannons| {
             let money = money(content).map_err(|_| Failure::InvariantViolated)?;
             Ok(u128::from(money.get()) + u128::from(deposit.get()))
@@ -184,7 +218,7 @@ impl<'a> Overlay<'a> {
                 after += held(&draft.content, draft.deposit)?;
             }
         }
-        (before == after).then_some(()).ok_or(Failure::InvariantViolated)
+        Ok((before, after))
     }
 
     /// Bytes of an object with this draft.

@@ -8,7 +8,7 @@ use types::{ObjectId, Transaction, TransactionDigest};
 /// touches an object comes in a later wave than all before it that do. To execute one wave after the other, each on what the
 /// waves before have written, is to execute one transaction after the other.
 ///
-/// A transaction touches what it names, and the ids of all that it may create: a later one can name them.
+/// A transaction touches what it names, what must not be there, and the ids of all that it may create: a later one can name them.
 pub fn waves<'a>(
     transactions: impl IntoIterator<Item = (&'a Transaction, TransactionDigest)>,
 ) -> Vec<Vec<usize>> {
@@ -19,7 +19,8 @@ pub fn waves<'a>(
         let named = transaction.gas.iter().chain(transaction.kind.owned());
         let created = (0u64..).take(transaction.kind.creates());
         let created = created.map(|number| ObjectId::created(digest, number));
-        let named = named.map(|named| named.id).chain(transaction.kind.shared());
+        let shared = transaction.kind.shared(transaction.sender);
+        let named = named.map(|named| named.id).chain(shared);
         let touched: Vec<ObjectId> = named.chain(created).collect();
         let wave = touched
             .iter()

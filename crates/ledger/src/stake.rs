@@ -1,39 +1,65 @@
-//! Staking with validators.
+//! Staking with validators, and withdrawing from them and from models.
 
-use types::{Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Shannons, StakedSoma, Validator};
+use types::{
+    Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Pool, Shannons, StakedSoma, Validator,
+};
 
 use crate::coins::Moved;
 use crate::execute::Context;
 use crate::overlay::{Draft, Overlay};
 use crate::pool::{self, LEAST_STAKE, PoolError, Withdrawal};
 
+/// What somebody wants to stake.
+pub(crate) struct Wanted {
+    /// From which coin.
+    pub coin: ObjectRef,
+    /// How much; the whole coin if it is not said.
+    pub amount: Option<Shannons>,
+}
+
+impl Wanted {
+    /// Takes it from its coin.
+    pub(crate) fn take(&self, overlay: &mut Overlay<'_>) -> Result<Shannons, Failure> {
+        let balance = overlay.balance(&self.coin.id)?;
+        let amount = self.amount.unwrap_or(balance);
+        let rest = balance
+            .checked_sub(amount)
+            .map_err(|_| Failure::InsufficientBalance {
+                have: balance,
+                need: amount,
+            })?;
+        overlay.set_balance(self.coin.id, rest)?;
+        Ok(amount)
+    }
+}
+
 /// Stakes with a validator, and gives the staker a receipt.
 pub(crate) fn add(
     overlay: &mut Overlay<'_>,
     owner: Address,
     id: ObjectId,
-    coin: &ObjectRef,
-    amount: Option<Shannons>,
+    wanted: &Wanted,
 ) -> Result<Moved, Failure> {
-    let balance = overlay.balance(&coin.id)?;
-    let amount = amount.unwrap_or(balance);
-    let rest = balance
-        .checked_sub(amount)
-        .map_err(|_| Failure::InsufficientBalance {
-            have: balance,
-            need: amount,
-        })?;
-    overlay.set_balance(coin.id, rest)?;
+    let amount = wanted.take(overlay)?;
     let (draft, mut validator) = validator(overlay, &id)?;
-    let receipt = pool::deposit(&mut validator.pool, amount).map_err(|error| failure(id, id, error))?;
+    deposit(overlay, owner, &mut validator.pool, amount)?;
     put(overlay, id, draft, validator);
-    overlay.create(Owner::Address(owner), Content::StakedSoma(receipt));
-    overlay.tell(Event::Staked {
-        pool: id,
-        owner,
-        amount,
-    });
     Ok(Moved::Stake(amount))
+}
+
+/// Puts what was taken into a pool, which the caller writes, and gives the staker a receipt.
+pub(crate) fn deposit(
+    overlay: &mut Overlay<'_>,
+    owner: Address,
+    pool: &mut Pool,
+    amount: Shannons,
+) -> Result<(), Failure> {
+    let id = pool.id;
+    let receipt = pool::deposit(pool, amount).map_err(|error| failure(id, id, error))?;
+    overlay.create(Owner::Address(owner), Content::StakedSoma(receipt));
+    let pool = id;
+    overlay.tell(Event::Staked { pool, owner, amount });
+    Ok(())
 }
 
 /// Withdraws stake one step further. The receipt stays with what is left of it, or else with what leaves.
@@ -50,8 +76,12 @@ pub(crate) fn withdraw(
         return Err(Failure::NotItsStake(stake.id));
     };
     let failure = |error| failure(id, stake.id, error);
-    let (validator_draft, mut validator) = validator(overlay, &id)?;
-    let pool = &mut validator.pool;
+    let mut holder = overlay.get(&id).ok_or(Failure::NoPool(id))?;
+    let pool = match &mut holder.content {
+        Content::Validator(validator) => &mut validator.pool,
+        Content::Model(model) => &mut model.pool,
+        _ => return Err(Failure::NoPool(id)),
+    };
     let (taken, rest) = match amount {
         Some(amount) => {
             let (taken, rest) = pool::split(pool, receipt, amount).map_err(failure)?;
@@ -61,7 +91,7 @@ pub(crate) fn withdraw(
     };
     let amount = pool::value(pool, &taken).map_err(failure)?;
     let withdrawal = pool::withdraw(pool, taken, context.system.epoch).map_err(failure)?;
-    put(overlay, id, validator_draft, validator);
+    overlay.put(id, holder);
     let (event, left) = match withdrawal {
         Withdrawal::Paid(amount) => {
             if amount > Shannons::ZERO {
@@ -92,7 +122,7 @@ fn keep(overlay: &mut Overlay<'_>, id: ObjectId, draft: Draft, receipt: StakedSo
     overlay.put(id, Draft { content, ..draft });
 }
 
-fn validator(overlay: &Overlay<'_>, id: &ObjectId) -> Result<(Draft, Box<Validator>), Failure> {
+pub(crate) fn validator(overlay: &Overlay<'_>, id: &ObjectId) -> Result<(Draft, Box<Validator>), Failure> {
     let draft = overlay.get(id).ok_or(Failure::NotAValidator(*id))?;
     match &draft.content {
         Content::Validator(validator) => {
@@ -103,7 +133,7 @@ fn validator(overlay: &Overlay<'_>, id: &ObjectId) -> Result<(Draft, Box<Validat
     }
 }
 
-fn put(overlay: &mut Overlay<'_>, id: ObjectId, draft: Draft, validator: Box<Validator>) {
+pub(crate) fn put(overlay: &mut Overlay<'_>, id: ObjectId, draft: Draft, validator: Box<Validator>) {
     let content = Content::Validator(validator);
     overlay.put(id, Draft { content, ..draft });
 }

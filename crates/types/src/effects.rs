@@ -4,8 +4,8 @@ use crypto::{Address, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest, Version,
-    VotingPower,
+    Attestation, EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest,
+    Version, VotingPower,
 };
 
 /// Whether a transaction did what it was asked for. BCS: variants 0 and 1.
@@ -69,6 +69,71 @@ pub enum Failure {
     /// The rules contradict themselves: money would come from nowhere or go there. A bug; nothing was done.
     #[error("the transaction would change the supply")]
     InvariantViolated,
+    /// An account or a key is a validator's already. Use others.
+    #[error("the account, or one of the keys, is validator {0}'s")]
+    Claimed(ObjectId),
+    /// A key did not sign for the sender on this chain. Sign with all three.
+    #[error("the keys are not proved to be the sender's on this chain")]
+    InvalidProofOfPossession,
+    /// Ask for less.
+    #[error("a commission is at most {0} ten-thousandths")]
+    CommissionTooHigh(u16),
+    /// Only members of the committee report, and are reported.
+    #[error("validator {0} is no member of the committee")]
+    NotAMember(ObjectId),
+    /// Nothing of a validator changes any more when it goes, or has gone. Register another one.
+    #[error("validator {0} is leaving or has left")]
+    ValidatorLeaving(ObjectId),
+    /// There is nothing to take back.
+    #[error("validator {0} was not reported")]
+    NotReported(ObjectId),
+    /// Keys change once in an epoch. Come back in the next one.
+    #[error("the keys of validator {0} change with the next epoch already")]
+    KeysStaged(ObjectId),
+    /// The blocks are not two that this validator signed. Name whoever did.
+    #[error("the evidence is not against this validator")]
+    InvalidEvidence,
+    /// The validator signed no blocks in that epoch, or it is too long ago.
+    #[error("evidence of epoch {0} is not accepted")]
+    EvidenceNotAccepted(Epoch),
+    /// The validator has paid for that epoch.
+    #[error("the validator was slashed for epoch {0}")]
+    AlreadySlashed(Epoch),
+    /// An object is not there, or holds no stake.
+    #[error("object {0} is no validator, and no model")]
+    NoPool(ObjectId),
+    /// An object is not there, or no model.
+    #[error("object {0} is no model")]
+    NotAModel(ObjectId),
+    /// Use this one.
+    #[error("models have architecture {0}")]
+    WrongArchitecture(u32),
+    /// A model is not as far as this needs, or too far. Look up its stage.
+    #[error("model {0} is at another stage")]
+    WrongStage(ObjectId),
+    /// What has been committed to is not settled yet. Come back when it is.
+    #[error("model {0} has an offer that is not settled")]
+    OfferUnderWay(ObjectId),
+    /// Weights are revealed in the epoch after their commitment, and in no other.
+    #[error("the weights are to be revealed in epoch {0}")]
+    NotRevealEpoch(Epoch),
+    /// The key, the weights or the embedding are not what was committed to, or by somebody else, or for another model.
+    #[error("what is revealed is not what was committed to")]
+    RevealMismatch,
+    /// The file does not have as many bytes as an encrypted model.
+    #[error("an encrypted model has {low} to {high} bytes")]
+    WrongFileSize {
+        /// At least.
+        low: u64,
+        /// At most.
+        high: u64,
+    },
+    /// An embedding has another number of coordinates.
+    #[error("an embedding has {0} coordinates")]
+    WrongDimension(u32),
+    /// The sender's validator is not to attest this, or has done so.
+    #[error("validator {0} has nothing to attest")]
+    NothingToAttest(ObjectId),
 }
 
 /// What a transaction cost, by what for. Nothing of it is given back. BCS: the fields in order.
@@ -158,6 +223,105 @@ pub enum Event {
     },
     /// An epoch could not be closed but for its end: nothing was handed out, and nobody came or went.
     SafeMode,
+    /// Somebody wants to be a validator.
+    Candidate {
+        /// As which.
+        validator: ObjectId,
+        /// Who.
+        address: Address,
+    },
+    /// A validator goes when the epoch closes.
+    Resigned {
+        /// Which.
+        validator: ObjectId,
+    },
+    /// A member wants the rewards of another to be withheld, or no longer.
+    Reported {
+        /// Which other.
+        validator: ObjectId,
+        /// Which member.
+        by: ObjectId,
+        /// Whether it has taken it back.
+        is_undone: bool,
+    },
+    /// A validator has changed what it says of itself, its keys or its commission: its object says to what.
+    Updated {
+        /// Which.
+        validator: ObjectId,
+    },
+    /// A part of a pool went to the emission pool.
+    Slashed {
+        /// Whose.
+        pool: ObjectId,
+        /// How much.
+        amount: Shannons,
+    },
+    /// A part of a reward went to the emission pool, since a quorum had reported its validator.
+    Withheld {
+        /// Whose.
+        pool: ObjectId,
+        /// How much.
+        amount: Shannons,
+    },
+    /// There is a new model.
+    ModelCreated {
+        /// Which.
+        model: ObjectId,
+        /// Whose.
+        owner: Address,
+    },
+    /// An owner has committed to weights.
+    ModelCommitted {
+        /// Of which model.
+        model: ObjectId,
+        /// To what.
+        commitment: Digest,
+    },
+    /// These validators are to attest what is revealed of a model.
+    CustodyDrawn {
+        /// Of which.
+        model: ObjectId,
+        /// Who.
+        custodians: Vec<ObjectId>,
+    },
+    /// An owner has shown weights.
+    ModelRevealed {
+        /// Of which model.
+        model: ObjectId,
+        /// Their digest.
+        weights: Digest,
+    },
+    /// A validator has said what it has found.
+    Attested {
+        /// Of which model.
+        model: ObjectId,
+        /// Who.
+        by: ObjectId,
+        /// What.
+        attestation: Attestation,
+    },
+    /// A model competes with these weights from the next epoch on.
+    ModelActive {
+        /// Which.
+        model: ObjectId,
+        /// Their digest.
+        weights: Digest,
+    },
+    /// Weights that were committed to come to nothing.
+    OfferDropped {
+        /// Of which model.
+        model: ObjectId,
+    },
+    /// A model competes no more, and takes no stake.
+    ModelInactive {
+        /// Which.
+        model: ObjectId,
+    },
+    /// A model's owner changes its commission.
+    ModelUpdated {
+        /// Which.
+        model: ObjectId,
+    },
 }
 
 /// One side of a change. BCS: the fields in order.

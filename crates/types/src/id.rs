@@ -133,7 +133,7 @@ digest! {
     CommitDigest
 }
 digest! {
-    /// A chain: the digest of its genesis checkpoint.
+    /// A chain: the digest of its genesis.
     ChainId
 }
 

@@ -23,6 +23,7 @@ pub mod decode;
 pub mod effects;
 pub mod id;
 pub mod merkle;
+pub mod model;
 pub mod object;
 pub mod params;
 pub mod peer;
@@ -46,6 +47,10 @@ pub use id::{
     BlockDigest, ChainId, CheckpointDigest, CommitDigest, EffectsDigest, ObjectDigest, ObjectId,
     TransactionDigest,
 };
+pub use model::{
+    Attestation, Custodian, Custody, Manifest, Model, ModelKey, Models, Offer, Rejection, Reveal, Stage,
+    Weights,
+};
 pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use params::{GenesisParams, ParamsError, ProtocolParams};
 pub use peer::PeerId;
@@ -53,5 +58,7 @@ pub use score::{Direction, Distance, Embedding, Loss, distance};
 pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
-pub use validator::{Economy, Validator, Validators};
+pub use validator::{
+    Economy, Line, LineError, Metadata, ProvedKeys, Staged, Standing, Validator, ValidatorKeys, Validators,
+};
 pub use voting_power::{VotingPower, voting_power};

@@ -8,7 +8,7 @@ use crypto::{Address, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChainId, Economy, Epoch, ObjectDigest, ObjectId, ProtocolVersion, Shannons, StakedSoma,
+    ChainId, Economy, Epoch, Model, Models, ObjectDigest, ObjectId, ProtocolVersion, Shannons, StakedSoma,
     TransactionDigest, UnixMillis, Validator, Validators, Version,
 };
 
@@ -54,6 +54,12 @@ pub enum Content {
     Economy(Economy),
     /// A validator.
     Validator(Box<Validator>),
+    /// That an account or a key, of which the object's id is the hash, is this validator's and nobody else's.
+    Claim(ObjectId),
+    /// Which models there are.
+    Models(Models),
+    /// A model.
+    Model(Box<Model>),
 }
 
 /// One version of an object. BCS: the fields in order.

@@ -19,7 +19,7 @@ use crate::{ProtocolVersion, SOMA, Shannons, VotingPower};
 ///
 /// In the sources, `R` is the reference's value, `P` our `PROTOCOL.md` with its section, and `S` our own choice, whose
 /// reason stands with it. `bps` are ten-thousandths, `billionths` those of a cosine distance, which is 0 to 2.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtocolParams {
     /// The version that these are the parameters of.
     pub version: ProtocolVersion,
@@ -140,6 +140,8 @@ pub struct ProtocolParams {
     pub model_min_stake: Shannons,
     /// The architecture that models have. R.
     pub model_architecture: u32,
+    /// Bytes of the weights of the architecture. R: 1,209,684,232 numbers of 32 bits.
+    pub model_weight_bytes: u64,
     /// Bytes that a model's file may have beside its weights. P 6.
     pub max_model_header_bytes: u32,
     /// What a commit pays to those who take its model into custody. P 6.
@@ -160,16 +162,21 @@ pub struct ProtocolParams {
     /// Money of a pool that is not there. P 5.
     pub pool_virtual_balance: Shannons,
 
+    /// The least first stake of a validator. S: so that nobody fills the ends of epochs with candidates, of which there are ten
+    /// thousand at most; R has none.
+    pub validator_min_stake: Shannons,
     /// The least power, before the cap, with which a validator joins. R.
     pub join_power: VotingPower,
     /// The power, before the cap, below which a validator is at risk. R.
     pub low_power: VotingPower,
     /// The power, before the cap, below which a validator leaves at once. R.
     pub very_low_power: VotingPower,
-    /// Epochs that a validator may be at risk. R.
+    /// Epochs that a validator may be at risk, R, and that one may wait for the power to join. S: R lets it wait for ever.
     pub low_power_epochs: u64,
     /// The commission of a validator that has not set one, in bps. R.
     pub initial_commission_bps: u16,
+    /// The highest commission, in bps. R.
+    pub max_commission_bps: u16,
     /// What a validator that a quorum reports loses of its epoch's reward, in bps. R.
     pub report_reward_slash_bps: u16,
     /// What an equivocation takes from the pool, in bps. P 5.
@@ -240,6 +247,7 @@ impl ProtocolParams {
         max_active_models: 1_024,
         model_min_stake: SOMA,
         model_architecture: 1,
+        model_weight_bytes: 4_838_736_928,
         max_model_header_bytes: 1 << 20,
         reveal_fee: SOMA,
         custodians: 8,
@@ -249,11 +257,13 @@ impl ProtocolParams {
         unbonding_epochs: 3,
         pool_virtual_shares: 1_000_000,
         pool_virtual_balance: Shannons::new(1),
+        validator_min_stake: Shannons::new(1_000 * SOMA.get()),
         join_power: VotingPower::new(12),
         low_power: VotingPower::new(8),
         very_low_power: VotingPower::new(4),
         low_power_epochs: 7,
         initial_commission_bps: 10,
+        max_commission_bps: 10_000,
         report_reward_slash_bps: 5_000,
         equivocation_slash_bps: 500,
         evidence_epochs: 3,
@@ -424,6 +434,8 @@ impl ProtocolParams {
                 BPS,
             ),
             ("max_active_models", self.max_active_models.into(), 1, 1 << 16),
+            // With what stands before it, the file can be sealed.
+            ("model_weight_bytes", self.model_weight_bytes, 1, 1 << 50),
             ("custodians", self.custodians.into(), 1, MAX),
             ("reveal_slash_bps", self.reveal_slash_bps.into(), 0, BPS),
             ("report_slash_bps", self.report_slash_bps.into(), 0, BPS),
@@ -451,6 +463,12 @@ impl ProtocolParams {
                 1,
                 SOMA.get(),
             ),
+            (
+                "validator_min_stake",
+                self.validator_min_stake.get(),
+                self.min_stake_action.get(),
+                SUPPLY,
+            ),
             // Who joins is not at risk, and who is at risk does not leave at once.
             ("join_power", join, low, BPS),
             ("very_low_power", power(self.very_low_power), 0, low),
@@ -459,8 +477,9 @@ impl ProtocolParams {
                 "initial_commission_bps",
                 self.initial_commission_bps.into(),
                 0,
-                BPS,
+                self.max_commission_bps.into(),
             ),
+            ("max_commission_bps", self.max_commission_bps.into(), 0, BPS),
             (
                 "report_reward_slash_bps",
                 self.report_reward_slash_bps.into(),
@@ -519,6 +538,8 @@ pub struct GenesisParams {
     pub wanted_epoch_hits: Option<u32>,
     /// Instead of [`ProtocolParams::embedding_dim`]; the deviation of distances should follow it.
     pub embedding_dim: Option<u32>,
+    /// Instead of [`ProtocolParams::model_weight_bytes`].
+    pub model_weight_bytes: Option<u64>,
     /// Instead of [`ProtocolParams::distance_sigma_billionths`].
     pub distance_sigma_billionths: Option<u32>,
     /// Instead of [`ProtocolParams::min_distance_billionths`].
@@ -537,6 +558,7 @@ impl GenesisParams {
             epoch_emission: self.epoch_emission.unwrap_or(version.epoch_emission),
             wanted_epoch_hits: self.wanted_epoch_hits.unwrap_or(version.wanted_epoch_hits),
             embedding_dim: self.embedding_dim.unwrap_or(version.embedding_dim),
+            model_weight_bytes: self.model_weight_bytes.unwrap_or(version.model_weight_bytes),
             distance_sigma_billionths: self
                 .distance_sigma_billionths
                 .unwrap_or(version.distance_sigma_billionths),

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crypto::{Address, Digest, Intent, IntentMessage, Scope, SignatureError, UserSignature, Verified};
+use crypto::{
+    Address, Digest, Ed25519Scheme, Intent, IntentMessage, Scope, SignatureError, UserSignature, Verified,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Bounded, ChainId, Epoch, ObjectId, ObjectRef, Shannons, TransactionDigest};
+use crate::{
+    Attestation, Bounded, ChainId, Epoch, Equivocation, Line, Manifest, Metadata, ObjectId, ObjectRef,
+    ProvedKeys, Reveal, Shannons, TransactionDigest, Validator,
+};
 
 /// Objects that one transaction names at most, in each of its lists.
 pub const MAX_NAMED: usize = 256;
@@ -59,34 +64,207 @@ pub enum TransactionKind {
         /// What the part that is withdrawn is to be worth now; everything if it is not said.
         amount: Option<Shannons>,
     },
+    /// Makes the sender a validator, which comes in with the first epoch for which its stake suffices.
+    AddValidator {
+        /// Its keys, for this chain and the sender.
+        keys: Box<ProvedKeys>,
+        /// What it says of itself.
+        metadata: Box<Metadata>,
+        /// Its part of what its stakers earn, in ten-thousandths; the usual one if it is not said.
+        commission_bps: Option<u16>,
+        /// The sender's, for the first stake. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Lets a validator go when this epoch closes, candidates as well.
+    RemoveValidator {
+        /// The sender's.
+        validator: ObjectId,
+    },
+    /// Wants the rewards of a member to be withheld, until this is undone or one of both has gone.
+    ReportValidator {
+        /// The sender's, a member.
+        validator: ObjectId,
+        /// Another member.
+        reported: ObjectId,
+    },
+    /// Takes that back.
+    UndoReportValidator {
+        /// The sender's, a member.
+        validator: ObjectId,
+        /// Whom it has reported.
+        reported: ObjectId,
+    },
+    /// Changes what is said. Keys and the address for members change with the next epoch, the rest at once.
+    UpdateValidatorMetadata {
+        /// The sender's.
+        validator: ObjectId,
+        /// What it is called.
+        name: Option<Line>,
+        /// Where the members of the committee reach it.
+        network_address: Option<Line>,
+        /// Where everybody reaches it.
+        proxy_address: Option<Line>,
+        /// All its keys, those that stay included, for this chain and the sender.
+        keys: Option<Box<ProvedKeys>>,
+    },
+    /// Changes a commission with the next epoch.
+    SetCommissionRate {
+        /// The sender's.
+        validator: ObjectId,
+        /// The validator's part of what its stakers earn, in ten-thousandths.
+        commission_bps: u16,
+    },
+    /// Shows that a validator signed two blocks for one slot. Anybody may.
+    ReportEquivocation {
+        /// Whose key signed them.
+        validator: ObjectId,
+        /// Both blocks.
+        evidence: Box<Equivocation<Ed25519Scheme>>,
+    },
+    /// Makes a model of the sender's, without weights yet.
+    CreateModel {
+        /// What its weights are going to be the weights of.
+        architecture: u32,
+        /// The owner's part of what its stakers earn, in ten-thousandths.
+        commission_bps: u16,
+        /// The sender's, for the first stake. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Commits to weights: the first ones, or others for a model that competes.
+    CommitModel {
+        /// The sender's.
+        model: ObjectId,
+        /// The encrypted file.
+        manifest: Box<Manifest>,
+        /// As [`Reveal::commitment`] says.
+        commitment: Digest,
+        /// The sender's, which pays those who attest. It may be the first gas coin.
+        coin: ObjectRef,
+    },
+    /// Shows what was committed to, in the epoch after.
+    RevealModel {
+        /// The sender's.
+        model: ObjectId,
+        /// The key, and what it opens.
+        reveal: Box<Reveal>,
+    },
+    /// Changes a model's commission with the next epoch.
+    SetModelCommissionRate {
+        /// The sender's.
+        model: ObjectId,
+        /// The owner's part of what its stakers earn, in ten-thousandths.
+        commission_bps: u16,
+    },
+    /// Lets a model compete no more.
+    DeactivateModel {
+        /// The sender's, which competes.
+        model: ObjectId,
+    },
+    /// Stakes with a model.
+    AddStakeToModel {
+        /// With which.
+        model: ObjectId,
+        /// The sender's. It may be the first gas coin, which then has to hold the fee besides.
+        coin: ObjectRef,
+        /// How much; the whole coin if it is not said.
+        amount: Option<Shannons>,
+    },
+    /// Says what a validator has found of revealed weights. It is a duty, and free.
+    AttestCustody {
+        /// The sender's.
+        validator: ObjectId,
+        /// Whose weights.
+        model: ObjectId,
+        /// What was found.
+        attestation: Attestation,
+    },
 }
 
 impl TransactionKind {
+    /// Whether it is a validator's duty, which costs nothing.
+    pub const fn is_duty(&self) -> bool {
+        matches!(self, Self::AttestCustody { .. })
+    }
+
     /// The owned objects that it uses, as often as it names them.
     pub fn owned(&self) -> &[ObjectRef] {
         match self {
-            Self::TransferCoin { coin, .. } | Self::AddStake { coin, .. } => std::slice::from_ref(coin),
+            Self::TransferCoin { coin, .. }
+            | Self::AddStake { coin, .. }
+            | Self::AddValidator { coin, .. }
+            | Self::CreateModel { coin, .. }
+            | Self::CommitModel { coin, .. }
+            | Self::AddStakeToModel { coin, .. } => std::slice::from_ref(coin),
             Self::PayCoins { coins, .. } => coins,
             Self::TransferObjects { objects, .. } => objects,
             Self::WithdrawStake { stake, .. } => std::slice::from_ref(stake),
+            Self::RemoveValidator { .. }
+            | Self::ReportValidator { .. }
+            | Self::UndoReportValidator { .. }
+            | Self::UpdateValidatorMetadata { .. }
+            | Self::SetCommissionRate { .. }
+            | Self::ReportEquivocation { .. }
+            | Self::RevealModel { .. }
+            | Self::SetModelCommissionRate { .. }
+            | Self::DeactivateModel { .. }
+            | Self::AttestCustody { .. } => &[],
         }
     }
 
-    /// The shared object that it writes, if it writes one.
-    pub const fn shared(&self) -> Option<ObjectId> {
+    /// The shared objects that it uses when this sender asks for it, and those that must not be there: each once.
+    pub fn shared(&self, sender: Address) -> Vec<ObjectId> {
         match self {
-            Self::AddStake { validator, .. } | Self::WithdrawStake { validator, .. } => Some(*validator),
-            Self::TransferCoin { .. } | Self::PayCoins { .. } | Self::TransferObjects { .. } => None,
+            Self::TransferCoin { .. }
+            | Self::PayCoins { .. }
+            | Self::TransferObjects { .. }
+            | Self::CreateModel { .. } => vec![],
+            Self::CommitModel { model, .. }
+            | Self::RevealModel { model, .. }
+            | Self::SetModelCommissionRate { model, .. }
+            | Self::DeactivateModel { model }
+            | Self::AddStakeToModel { model, .. } => vec![*model],
+            Self::AttestCustody { validator, model, .. } => vec![*validator, *model],
+            Self::AddStake { validator, .. }
+            | Self::WithdrawStake { validator, .. }
+            | Self::RemoveValidator { validator }
+            | Self::UndoReportValidator { validator, .. }
+            | Self::SetCommissionRate { validator, .. }
+            | Self::ReportEquivocation { validator, .. } => vec![*validator],
+            Self::ReportValidator { validator, reported } => vec![*validator, *reported],
+            Self::AddValidator { keys, .. } => {
+                let keys = keys.keys.claims().into_iter();
+                keys.chain([Validator::claim(sender)]).collect()
+            }
+            Self::UpdateValidatorMetadata { validator, keys, .. } => {
+                let keys = keys.iter().flat_map(|keys| keys.keys.claims());
+                keys.chain([*validator]).collect()
+            }
         }
     }
 
-    /// How many objects it creates at most.
+    /// How many objects it creates at most, beside those that [`shared`](Self::shared) names.
     pub fn creates(&self) -> usize {
         match self {
             Self::TransferCoin { amount, .. } => usize::from(amount.is_some()),
             Self::PayCoins { amounts, .. } => amounts.as_ref().map_or(0, |amounts| amounts.len()),
             Self::TransferObjects { .. } => 0,
-            Self::AddStake { .. } | Self::WithdrawStake { .. } => 1,
+            Self::AddStake { .. } | Self::WithdrawStake { .. } | Self::AddStakeToModel { .. } => 1,
+            Self::AddValidator { .. } | Self::CreateModel { .. } => 2,
+            Self::RemoveValidator { .. }
+            | Self::ReportValidator { .. }
+            | Self::UndoReportValidator { .. }
+            | Self::UpdateValidatorMetadata { .. }
+            | Self::SetCommissionRate { .. }
+            | Self::ReportEquivocation { .. }
+            | Self::CommitModel { .. }
+            | Self::RevealModel { .. }
+            | Self::SetModelCommissionRate { .. }
+            | Self::DeactivateModel { .. }
+            | Self::AttestCustody { .. } => 0,
         }
     }
 }
@@ -112,6 +290,9 @@ pub enum TransactionError {
     /// Nothing pays for it.
     #[error("no gas coin is named")]
     NoGas,
+    /// A duty names coins to pay with.
+    #[error("a duty costs nothing, and names no gas coin")]
+    GasForDuty,
     /// An object is named twice. Only the first gas coin may be used by the kind as well, in the same version.
     #[error("object {0} is named more than once")]
     Repeated(ObjectId),
@@ -129,6 +310,12 @@ pub enum TransactionError {
     /// An amount of nothing.
     #[error("amount {0} is nothing")]
     NothingPaid(usize),
+    /// A validator reports itself.
+    #[error("a validator reports itself")]
+    ReportsItself,
+    /// One key is to be two.
+    #[error("the key of the connections is that of the blocks")]
+    SameKey,
 }
 
 impl Transaction {
@@ -148,20 +335,28 @@ impl Transaction {
                 return Err(TransactionError::Repeated(coin.id));
             }
         }
-        let first = self.gas.first().ok_or(TransactionError::NoGas)?;
+        let first = self.gas.first();
+        match (self.kind.is_duty(), first) {
+            (false, None) => return Err(TransactionError::NoGas),
+            (true, Some(_)) => return Err(TransactionError::GasForDuty),
+            (false, Some(_)) | (true, None) => {}
+        }
         for used in self.kind.owned() {
-            let is_gas = used == first && named.get(&used.id) == Some(&false);
+            let is_gas = Some(used) == first && named.get(&used.id) == Some(&false);
             if named.insert(used.id, true).is_some() && !is_gas {
                 return Err(TransactionError::Repeated(used.id));
             }
         }
-        if let Some(shared) = self.kind.shared().filter(|shared| named.contains_key(shared)) {
+        let mut shared = self.kind.shared(self.sender).into_iter();
+        if let Some(shared) = shared.find(|shared| named.contains_key(shared)) {
             return Err(TransactionError::Repeated(shared));
         }
         match &self.kind {
             TransactionKind::TransferCoin { amount, .. }
             | TransactionKind::AddStake { amount, .. }
-            | TransactionKind::WithdrawStake { amount, .. } => amounts(amount.as_slice()),
+            | TransactionKind::WithdrawStake { amount, .. }
+            | TransactionKind::CreateModel { amount, .. }
+            | TransactionKind::AddStakeToModel { amount, .. } => amounts(amount.as_slice()),
             TransactionKind::PayCoins {
                 coins,
                 amounts: paid,
@@ -185,9 +380,46 @@ impl Transaction {
             TransactionKind::TransferObjects { objects, .. } if objects.is_empty() => {
                 Err(TransactionError::Empty("objects"))
             }
-            TransactionKind::TransferObjects { .. } => Ok(()),
+            TransactionKind::TransferObjects { .. }
+            | TransactionKind::RemoveValidator { .. }
+            | TransactionKind::SetCommissionRate { .. }
+            | TransactionKind::ReportEquivocation { .. }
+            | TransactionKind::RevealModel { .. }
+            | TransactionKind::SetModelCommissionRate { .. }
+            | TransactionKind::DeactivateModel { .. }
+            | TransactionKind::AttestCustody { .. } => Ok(()),
+            TransactionKind::CommitModel { manifest, .. } if manifest.url.as_str().is_empty() => {
+                Err(TransactionError::Empty("url"))
+            }
+            TransactionKind::CommitModel { .. } => Ok(()),
+            TransactionKind::AddValidator { keys, amount, .. } => {
+                distinct(keys).and_then(|()| amounts(amount.as_slice()))
+            }
+            TransactionKind::ReportValidator { validator, reported }
+            | TransactionKind::UndoReportValidator { validator, reported } => {
+                let is_other = validator != reported;
+                is_other.then_some(()).ok_or(TransactionError::ReportsItself)
+            }
+            TransactionKind::UpdateValidatorMetadata {
+                name,
+                network_address,
+                proxy_address,
+                keys,
+                ..
+            } => match keys {
+                Some(keys) => distinct(keys),
+                None if name.is_none() && network_address.is_none() && proxy_address.is_none() => {
+                    Err(TransactionError::Empty("changes"))
+                }
+                None => Ok(()),
+            },
         }
     }
+}
+
+fn distinct(keys: &ProvedKeys) -> Result<(), TransactionError> {
+    let is_distinct = keys.keys.network != keys.keys.consensus;
+    is_distinct.then_some(()).ok_or(TransactionError::SameKey)
 }
 
 fn amounts(amounts: &[Shannons]) -> Result<(), TransactionError> {

@@ -6,20 +6,22 @@
 use crypto::bytes::hex;
 use crypto::{
     Address, AuthoritySignature, BlsSecretKey, Digest, Ed25519Scheme, Ed25519SecretKey, Intent,
-    IntentMessage, MultiSig, MultiSigKey, ProofOfPossession, PublicKey, Scope, UserSignature,
+    IntentMessage, MultiSig, MultiSigKey, PublicKey, Scope, UserSignature,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::block::block_message;
 use types::checkpoint::{Contents, Entry, Summary};
 use types::{
-    Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate, ChainId, Change,
-    CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
-    Content, Direction, Distance, Economy, Effects, EffectsDigest, Embedding, Epoch, Equivocation, Event,
-    Failure, Fee, Joined, Left, Loss, Object, ObjectDigest, ObjectId, ObjectState, Owner, Pool,
-    ProtocolParams, ProtocolVersion, Round, SOMA, Shannons, Shares, SignedHeader, SignedTransaction, Stake,
-    StakedSoma, Status, System, Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator,
-    Validators, Version, VotingPower, decode, encode,
+    Attestation, Authority, AuthorityIndex, BlockDigest, BlockHeader, BlockRef, Bounded, Certificate,
+    ChainId, Change, CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex,
+    CommitRef, Committee, Content, Custodian, Custody, Direction, Distance, Economy, Effects, EffectsDigest,
+    Embedding, Epoch, Equivocation, Event, Failure, Fee, Joined, Left, Line, Loss, Manifest, Metadata, Model,
+    ModelKey, Models, Object, ObjectDigest, ObjectId, ObjectRef, ObjectState, Offer, Owner, Pool,
+    ProtocolParams, ProtocolVersion, ProvedKeys, Rejection, Reveal, Round, SOMA, Shannons, Shares,
+    SignedHeader, SignedTransaction, Stage, Staged, Stake, StakedSoma, Standing, Status, System, Transaction,
+    TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower, Weights,
+    decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -74,10 +76,6 @@ fn keys_and_signatures() -> String {
         row("IntentMessage", &message),
         row("MultiSig", &multisig),
         row("MultiSigKey", &multisig_key),
-        row(
-            "ProofOfPossession",
-            &ProofOfPossession::prove(&bls, Address::from(&one.public())),
-        ),
         row("PublicKey", &PublicKey::Ed25519(one.public())),
         row("UserSignature::Ed25519", &UserSignature::sign(&message, &one)),
         row("UserSignature::MultiSig", &UserSignature::MultiSig(multisig)),
@@ -187,6 +185,20 @@ fn blocks_and_commits() -> String {
     .concat()
 }
 
+/// Two blocks of one slot, by the key that signs blocks.
+fn equivocation() -> Equivocation<Ed25519Scheme> {
+    let chain = ChainId::new(Digest::of(b"soma"));
+    let author = AuthorityIndex::new(258).unwrap();
+    let [one, other] = [1, 2].map(|at| {
+        let header = BlockHeader::genesis(Epoch::new(3), author, UnixMillis::new(at));
+        SignedHeader {
+            signature: key(21).sign(&block_message(chain, header.digest())),
+            header,
+        }
+    });
+    Equivocation::new(one, other).unwrap()
+}
+
 fn ledger() -> String {
     let digest = Digest::of(b"soma");
     let (sender, recipient) = (Address::from(&key(1).public()), Address::from(&key(2).public()));
@@ -272,14 +284,64 @@ fn ledger() -> String {
         content,
         ..coin.clone()
     };
-    let validator = Validator {
-        address: sender,
-        network_key: key(11).public(),
-        consensus_key: key(21).public(),
-        bls_key: BlsSecretKey::from_seed(&[1; 32]).public(),
-        commission_bps: 200,
-        pool,
+    let bls = BlsSecretKey::from_seed(&[1; 32]);
+    let proved = ProvedKeys::prove(ChainId::new(digest), sender, &key(11), &key(21), &bls);
+    assert_eq!(proved.verify(ChainId::new(digest), sender), Ok(()));
+    let line = |text: &str| Line::try_from(text.to_owned()).unwrap();
+    let metadata = Metadata {
+        name: line("soma"),
+        network_address: line("a.example:1"),
+        proxy_address: line("b.example:2"),
     };
+    let validator = Validator {
+        staged: Staged {
+            keys: Some(proved.keys.clone()),
+            network_address: Some(line("c.example:3")),
+            commission_bps: Some(300),
+        },
+        standing: Standing::Member,
+        short_epochs: 1,
+        signed_with: [(Epoch::new(2), Some(key(21).public())), (Epoch::new(3), None)].into(),
+        slashed_for: [Epoch::new(3)].into(),
+        reports: [ObjectId::from_low(22)].into(),
+        ..Validator::candidate(sender, proved.keys.clone(), metadata.clone(), 200, pool)
+    };
+    let add = transaction(TransactionKind::AddValidator {
+        keys: Box::new(proved.clone()),
+        metadata: Box::new(metadata),
+        commission_bps: Some(200),
+        coin: coin.reference(),
+        amount: Some(SOMA),
+    });
+    let own = ObjectId::from_low(20);
+    let reported = ObjectId::from_low(21);
+    let others = [
+        TransactionKind::RemoveValidator { validator: own },
+        TransactionKind::ReportValidator {
+            validator: own,
+            reported,
+        },
+        TransactionKind::UndoReportValidator {
+            validator: own,
+            reported,
+        },
+        TransactionKind::UpdateValidatorMetadata {
+            validator: own,
+            name: Some(line("amos")),
+            network_address: None,
+            proxy_address: None,
+            keys: Some(Box::new(proved.clone())),
+        },
+        TransactionKind::SetCommissionRate {
+            validator: own,
+            commission_bps: 300,
+        },
+        TransactionKind::ReportEquivocation {
+            validator: own,
+            evidence: Box::new(equivocation()),
+        },
+    ]
+    .to_vec();
     let validators = Validators {
         members: [(ObjectId::from_low(20), VotingPower::TOTAL)].into(),
         pending: [ObjectId::from_low(21)].into(),
@@ -363,6 +425,25 @@ fn ledger() -> String {
                 power: VotingPower::TOTAL,
             },
             Event::SafeMode,
+            Event::Candidate {
+                validator: coin.id,
+                address: sender,
+            },
+            Event::Resigned { validator: coin.id },
+            Event::Reported {
+                validator: coin.id,
+                by: own,
+                is_undone: true,
+            },
+            Event::Updated { validator: coin.id },
+            Event::Slashed {
+                pool: coin.id,
+                amount: Shannons::new(5),
+            },
+            Event::Withheld {
+                pool: coin.id,
+                amount: Shannons::new(5),
+            },
         ],
     };
     let (have, need) = (Shannons::new(1), Shannons::new(2));
@@ -380,6 +461,16 @@ fn ledger() -> String {
         Failure::PoolClosed(coin.id),
         Failure::Overflow,
         Failure::InvariantViolated,
+        Failure::Claimed(coin.id),
+        Failure::InvalidProofOfPossession,
+        Failure::CommissionTooHigh(10_000),
+        Failure::NotAMember(coin.id),
+        Failure::ValidatorLeaving(coin.id),
+        Failure::NotReported(coin.id),
+        Failure::KeysStaged(coin.id),
+        Failure::InvalidEvidence,
+        Failure::EvidenceNotAccepted(Epoch::new(9)),
+        Failure::AlreadySlashed(Epoch::new(9)),
     ];
     let entry = Entry {
         transaction: transfer.digest(),
@@ -402,6 +493,7 @@ fn ledger() -> String {
         row("Contents", &contents),
         row("Effects", &effects),
         row("Failure", &failures),
+        row("Object::Claim", &other(coin.id, Content::Claim(own))),
         row("Object::Coin", &coin),
         row("Object::Economy", &other(Economy::ID, Content::Economy(economy))),
         row(
@@ -429,14 +521,128 @@ fn ledger() -> String {
             "ProtocolParams",
             &ProtocolParams::of(ProtocolVersion::new(1)).unwrap(),
         ),
+        row("ProvedKeys", &proved),
         row("Proof", &contents.tree().prove(1).unwrap()),
         row("SignedTransaction", &signed),
         row("Status::Failure", &Status::Failure(Failure::Overflow)),
         row("Summary", &summary),
         row("Transaction::AddStake", &stake),
+        row("Transaction::AddValidator", &add),
         row("Transaction::PayCoins", &pay),
         row("Transaction::TransferObjects", &give),
         row("Transaction::WithdrawStake", &withdraw),
+        row("TransactionKind::OfValidators", &others),
+    ]
+    .concat()
+}
+
+fn models() -> String {
+    let (model, owner) = (ObjectId::from_low(30), Address::from(&key(1).public()));
+    let reveal = Reveal {
+        key: ModelKey::new([3; 32]),
+        weights: Digest::of(b"weights"),
+        embedding: Direction::new(vec![1, -1]).unwrap(),
+    };
+    let manifest = Manifest {
+        url: Line::try_from("https://a.example/model".to_owned()).unwrap(),
+        checksum: Digest::of(b"file"),
+        bytes: 1 << 20,
+    };
+    let offer = |custody| Offer {
+        manifest: manifest.clone(),
+        commitment: reveal.commitment(model, owner, Epoch::new(4)),
+        epoch: Epoch::new(4),
+        fee: SOMA,
+        reveal: None,
+        custody,
+    };
+    let custodian = |attestation| Custodian {
+        power: VotingPower::new(2_500),
+        attestation,
+    };
+    let found = [
+        Attestation::Held,
+        Attestation::Rejected(Rejection::Unavailable),
+        Attestation::Rejected(Rejection::NotFinite),
+    ];
+    let drawn = (0u8..).zip(found.map(Some).into_iter().chain([None]));
+    let drawn = drawn.map(|(number, found)| (ObjectId::from_low(20 + number), custodian(found)));
+    let update = Offer {
+        reveal: Some(reveal.clone()),
+        ..offer(Custody::Drawn(drawn.collect()))
+    };
+    let stages = [
+        Stage::Created(Epoch::new(3)),
+        Stage::Offered(offer(Custody::Undrawn)),
+        Stage::Active {
+            weights: Weights {
+                manifest: manifest.clone(),
+                reveal: reveal.clone(),
+                since: Epoch::new(6),
+            },
+            update: Some(update),
+        },
+        Stage::Offered(offer(Custody::Committee(
+            [(ObjectId::from_low(20), custodian(None))].into(),
+        ))),
+        Stage::Inactive,
+    ];
+    let models = stages.map(|stage| {
+        Content::Model(Box::new(Model {
+            owner,
+            architecture: 1,
+            commission_bps: 500,
+            next_commission_bps: 600,
+            pool: Pool::new(model),
+            stage,
+        }))
+    });
+    let all = Models {
+        all: [model].into(),
+        undrawn: [model].into(),
+    };
+    let coin = ObjectRef {
+        id: ObjectId::from_low(9),
+        version: Version::new(1),
+        digest: ObjectDigest::new(Digest::of(b"coin")),
+    };
+    let kinds = [
+        TransactionKind::CreateModel {
+            architecture: 1,
+            commission_bps: 500,
+            coin,
+            amount: Some(SOMA),
+        },
+        TransactionKind::CommitModel {
+            model,
+            manifest: Box::new(manifest.clone()),
+            commitment: reveal.commitment(model, owner, Epoch::new(4)),
+            coin,
+        },
+        TransactionKind::RevealModel {
+            model,
+            reveal: Box::new(reveal.clone()),
+        },
+        TransactionKind::SetModelCommissionRate {
+            model,
+            commission_bps: 600,
+        },
+        TransactionKind::DeactivateModel { model },
+        TransactionKind::AddStakeToModel {
+            model,
+            coin,
+            amount: None,
+        },
+        TransactionKind::AttestCustody {
+            validator: ObjectId::from_low(20),
+            model,
+            attestation: Attestation::Held,
+        },
+    ];
+    [
+        row("Content::Model", &models.to_vec()),
+        row("Content::Models", &Content::Models(all)),
+        row("TransactionKind::OfModels", &kinds.to_vec()),
     ]
     .concat()
 }
@@ -466,6 +672,7 @@ fn every_encoding_is_the_golden_one() {
         ids_and_numbers(),
         blocks_and_commits(),
         ledger(),
+        models(),
         scores(),
     ]
     .concat();

@@ -150,9 +150,7 @@ fn predict(state: &Memory, sender: u8, kind: &TransactionKind, fee: u64) -> BTre
         TransactionKind::TransferObjects { objects, recipient } => {
             objects.iter().for_each(|object| go(*recipient, money(object)));
         }
-        TransactionKind::AddStake { .. } | TransactionKind::WithdrawStake { .. } => {
-            panic!("nobody here wishes to stake")
-        }
+        _ => panic!("nobody here wishes for anything else"),
     }
     *change.entry(user(sender)).or_default() -= i128::from(fee);
     change

@@ -6,8 +6,8 @@ use crypto::{Address, Digest, Ed25519SecretKey, UserSignature, Verified};
 use ledger::{Context, Memory, Objects, Outcome, Prices, Reject, execute, money};
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Object, ObjectId, ObjectRef, Owner,
-    ProtocolVersion, Shannons, SignedTransaction, System, Transaction, TransactionDigest, TransactionKind,
-    UnixMillis, Version,
+    ProtocolParams, ProtocolVersion, Shannons, SignedTransaction, System, Transaction, TransactionDigest,
+    TransactionKind, UnixMillis, Version,
 };
 
 pub const PRICES: Prices = Prices {
@@ -81,6 +81,8 @@ impl World {
                 system,
                 commit: CommitIndex::new(7),
                 prices: PRICES,
+                params: ProtocolParams::of(ProtocolVersion::new(1)).unwrap(),
+                beacon: None,
             },
             state: coins.chain([economy]).collect(),
             fees: Shannons::ZERO,

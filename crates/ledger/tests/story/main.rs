@@ -4,6 +4,11 @@
 
 mod coins;
 mod epochs;
+mod faults;
+mod genesis;
 mod histories;
 mod kit;
+mod models;
 mod network;
+mod turnover;
+mod validators;

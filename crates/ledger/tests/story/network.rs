@@ -1,11 +1,11 @@
 //! Validators with stake, users with coins, and what they ask for.
 
-use crypto::{BlsSecretKey, Digest, Ed25519SecretKey};
-use ledger::{Application, Context, Memory, Objects, Prices, close, pool, root};
+use crypto::{BlsSecretKey, Digest, Ed25519SecretKey, Verified};
+use ledger::{Application, Applied, Context, Genesis, Memory, Objects, Prices, Reject, close, pool, root};
 use types::{
-    Bounded, CommitIndex, Content, Economy, Epoch, Event, Fee, Object, ObjectId, ObjectRef, Owner, Pool,
-    ProtocolParams, ProtocolVersion, SOMA, Shannons, Status, System, Transaction, TransactionDigest,
-    TransactionKind, UnixMillis, Validator, Validators, Version,
+    Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Models, Object, ObjectId,
+    ObjectRef, Owner, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status, System,
+    Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version,
 };
 
 use crate::kit::{chain, money_in, signed, user};
@@ -22,14 +22,34 @@ pub fn validator_id(number: u8) -> ObjectId {
     ObjectId::from_low(20 + number)
 }
 
+pub fn consensus_key(number: u8) -> Ed25519SecretKey {
+    Ed25519SecretKey::from_seed(&[100 + number; 32])
+}
+
+/// The keys with this number, proved by a user.
+pub fn keys(prover: u8, number: u8) -> ProvedKeys {
+    keys_for(chain(1), prover, number)
+}
+
+pub fn keys_for(chain: ChainId, prover: u8, number: u8) -> ProvedKeys {
+    let network = Ed25519SecretKey::from_seed(&[number; 32]);
+    let bls = BlsSecretKey::from_seed(&[number; 32]);
+    ProvedKeys::prove(chain, user(prover), &network, &consensus_key(number), &bls)
+}
+
 /// A network of validators with stake of their own, and users with coins. Validators are the users from 20 on.
 pub struct Network {
     pub state: Memory,
     pub prices: Prices,
     /// What the last transaction cost.
     pub fee: Fee,
+    /// What it says that happened.
+    pub events: Vec<Event>,
     pub commit: u64,
     pub at: u64,
+    pub params: ProtocolParams,
+    /// The beacon of the next commit.
+    pub beacon: Option<Digest>,
 }
 
 impl Network {
@@ -59,14 +79,10 @@ impl Network {
                 let owner = Owner::Address(user(20 + number));
                 objects.push(object(ObjectId::from_low(40 + number), owner, receipt));
             }
-            let validator = Validator {
-                address: user(20 + number),
-                network_key: Ed25519SecretKey::from_seed(&[number; 32]).public(),
-                consensus_key: Ed25519SecretKey::from_seed(&[100 + number; 32]).public(),
-                bls_key: BlsSecretKey::from_seed(&[number; 32]).public(),
-                commission_bps: 1_000,
-                pool,
-            };
+            let keys = keys(20 + number, 20 + number).keys;
+            let validator = Validator::candidate(user(20 + number), keys, Metadata::default(), 1_000, pool);
+            let claims = validator.claims();
+            objects.extend(claims.map(|claim| object(claim, Owner::Shared, Content::Claim(id))));
             set.pending.insert(id);
             objects.push(object(id, Owner::Shared, Content::Validator(Box::new(validator))));
         }
@@ -84,13 +100,29 @@ impl Network {
         objects.push(object(System::ID, Owner::Shared, Content::System(system)));
         objects.push(object(Validators::ID, Owner::Shared, Content::Validators(set)));
         objects.push(object(Economy::ID, Owner::Shared, Content::Economy(economy)));
-        let state = objects.into_iter().collect();
+        objects.push(object(
+            Models::ID,
+            Owner::Shared,
+            Content::Models(Models::default()),
+        ));
+        Self::with(objects)
+    }
+
+    /// What begins with a genesis.
+    pub fn begin(genesis: &Genesis) -> Self {
+        Self::with(genesis.objects().unwrap())
+    }
+
+    fn with(objects: Vec<Object>) -> Self {
         Self {
-            state,
+            state: objects.into_iter().collect(),
             prices: Prices::new(&params(), 0),
             fee: Fee::default(),
+            events: Vec::new(),
             commit: 0,
             at: 0,
+            params: params(),
+            beacon: None,
         }
     }
 
@@ -120,8 +152,20 @@ impl Network {
     }
 
     pub fn validator(&self, number: u8) -> Box<Validator> {
-        let Content::Validator(validator) = self.content(validator_id(number)) else {
+        self.validator_at(validator_id(number))
+    }
+
+    pub fn validator_at(&self, id: ObjectId) -> Box<Validator> {
+        let Content::Validator(validator) = self.content(id) else {
             panic!("it is one")
+        };
+        validator
+    }
+
+    /// The validator of a user that has not gone.
+    pub fn validator_of(&self, number: u8) -> ObjectId {
+        let Content::Claim(validator) = self.content(Validator::claim(user(number))) else {
+            panic!("it is a claim")
         };
         validator
     }
@@ -152,34 +196,114 @@ impl Network {
             .sum()
     }
 
-    /// A commit with one transaction, and what it came to.
-    pub fn run(&mut self, number: u8, gas: ObjectRef, kind: TransactionKind) -> Status {
-        self.commit += 1;
+    /// Whether there is no such object.
+    pub fn is_gone(&self, id: ObjectId) -> bool {
+        self.state.get(&id).is_none()
+    }
+
+    /// What the transactions of the next commit see.
+    pub fn context(&self) -> Context {
         let economy = self.economy();
-        let context = Context {
+        Context {
             system: self.system(),
             commit: CommitIndex::new(self.commit),
             prices: Prices {
                 value_bps: economy.value_fee_bps,
                 ..self.prices
             },
+            params: self.params,
+            beacon: self.beacon,
+        }
+    }
+
+    /// The coin of a user that holds the most.
+    pub fn purse(&self, number: u8) -> ObjectRef {
+        let coins = self.of(number, true).into_iter();
+        let held = |coin: &ObjectRef| money_in(self.state.get(&coin.id).unwrap().object());
+        coins.max_by_key(held).unwrap()
+    }
+
+    /// What a user asks for who pays with that coin.
+    pub fn ask(&mut self, number: u8, kind: TransactionKind) -> Status {
+        self.run(number, self.purse(number), kind)
+    }
+
+    /// Pays from one user to another.
+    pub fn pay(&mut self, from: u8, to: u8, amount: Shannons) {
+        let kind = TransactionKind::TransferCoin {
+            coin: self.purse(from),
+            amount: Some(amount),
+            recipient: user(to),
         };
-        let transaction = Transaction {
-            chain: chain(1),
+        assert_eq!(self.ask(from, kind), Status::Success);
+    }
+
+    /// What a user asks for who wants to be a validator with the keys of this number.
+    pub fn registration(&self, number: u8, keyed: u8, amount: Shannons) -> TransactionKind {
+        TransactionKind::AddValidator {
+            keys: Box::new(keys_for(self.system().chain, number, keyed)),
+            metadata: Box::default(),
+            commission_bps: None,
+            coin: self.purse(number),
+            amount: Some(amount),
+        }
+    }
+
+    pub fn register(&mut self, number: u8, keyed: u8, amount: Shannons) -> Status {
+        let kind = self.registration(number, keyed, amount);
+        self.ask(number, kind)
+    }
+
+    /// What a user signs who pays with these coins.
+    fn request(&self, number: u8, gas: Vec<ObjectRef>, kind: TransactionKind) -> Transaction {
+        Transaction {
+            chain: self.system().chain,
             expiry: None,
             sender: user(number),
-            gas: Bounded::new(vec![gas]).unwrap(),
+            gas: Bounded::new(gas).unwrap(),
             kind,
-        };
-        let transactions = [signed(number, transaction)];
-        let applied = Application::new(context, &self.state, &transactions)
+        }
+    }
+
+    /// A commit with one transaction, and what it came to.
+    pub fn run(&mut self, number: u8, gas: ObjectRef, kind: TransactionKind) -> Status {
+        let result = self.apply(&[signed(number, self.request(number, vec![gas], kind))]);
+        let effects = result.results[0].as_ref().unwrap().effects.clone();
+        self.fee = effects.fee;
+        self.events = effects.events;
+        effects.status
+    }
+
+    /// A commit with one duty.
+    pub fn serve(&mut self, number: u8, kind: TransactionKind) -> Result<(), Reject> {
+        let result = self.apply(&[signed(number, self.request(number, vec![], kind))]);
+        let outcome = result.results[0].clone()?;
+        self.events = outcome.effects.events;
+        assert_eq!(outcome.effects.fee, Fee::default());
+        Ok(())
+    }
+
+    /// A commit without transactions that has a beacon, and what it did by itself.
+    pub fn tick(&mut self, beacon: u8) -> Vec<Event> {
+        self.beacon = Some(Digest::of(&[beacon]));
+        let applied = self.apply(&[]);
+        applied.end.map(|end| end.events).unwrap_or_default()
+    }
+
+    /// A commit.
+    fn apply(&mut self, transactions: &[Verified<Transaction>]) -> Applied {
+        self.commit += 1;
+        let context = self.context();
+        self.beacon = None;
+        let applied = Application::new(context, &self.state, transactions)
             .run_all()
             .unwrap();
-        self.state.apply(applied.writes);
+        let mut root = root::root(self.state.iter());
+        root.unite(&applied.change);
+        self.state.apply(applied.writes.clone());
+        assert_eq!(root, root::root(self.state.iter()));
         self.check_supply();
-        let effects = &applied.results[0].as_ref().unwrap().effects;
-        self.fee = effects.fee;
-        effects.status.clone()
+        applied
     }
 
     pub fn stake(&mut self, number: u8, validator: u8, amount: Shannons) -> Status {
@@ -210,7 +334,7 @@ impl Network {
 
     pub fn close(&mut self) -> Vec<Event> {
         self.at += 86_400_000;
-        let end = close(&params(), &self.state, UnixMillis::new(self.at)).unwrap();
+        let end = close(&self.params, &self.state, UnixMillis::new(self.at)).unwrap();
         let mut root = root::root(self.state.iter());
         root.unite(&root::change(&self.state, &end.writes));
         self.state.apply(end.writes);

@@ -19,7 +19,7 @@ fn a_version_that_was_not_built_in_is_unknown() {
 fn the_first_version_is_fixed() {
     let bytes = encode(&v1());
     assert_eq!(decode(&bytes, bytes.len()), Ok(v1()));
-    insta::assert_snapshot!(v1().digest(), @"3DoRHnfo3QPiXvKJiXxHV4aV2eWYh6W7LPeXW6Hy7h1E");
+    insta::assert_snapshot!(v1().digest(), @"EVvQWxkzxS8NjDSwiFr2XRwj3zffLuPgJouLFKjv9nGs");
     let other = ProtocolParams {
         evidence_epochs: 2,
         ..v1()
@@ -46,7 +46,7 @@ fn a_parameter_that_no_chain_can_have_is_named() {
     );
 
     type Spoil = fn(&mut ProtocolParams);
-    let wrong: [(&str, Spoil); 13] = [
+    let wrong: [(&str, Spoil); 15] = [
         ("free_object_bytes", |params| params.free_object_bytes = 100),
         ("epoch_duration_ms", |params| params.epoch_duration_ms = 0),
         ("swapped_power", |params| {
@@ -74,6 +74,10 @@ fn a_parameter_that_no_chain_can_have_is_named() {
         ("models_per_target", |params| params.max_active_models = 2),
         ("join_power", |params| params.low_power = VotingPower::new(13)),
         ("evidence_epochs", |params| params.unbonding_epochs = 2),
+        ("validator_min_stake", |params| {
+            params.validator_min_stake = Shannons::new(SOMA.get() - 1)
+        }),
+        ("initial_commission_bps", |params| params.max_commission_bps = 9),
     ];
     for (parameter, spoil) in wrong {
         let mut params = v1();
@@ -99,7 +103,7 @@ fn what_genesis_fixed_survives_an_upgrade() {
     let expected = ProtocolParams {
         epoch_duration_ms: 60_000,
         embedding_dim: 16,
-        ..next.clone()
+        ..next
     };
     assert_eq!(genesis.over(next), Ok(expected));
     assert_eq!(GenesisParams::default().over(v1()), Ok(v1()));
