@@ -331,6 +331,63 @@ fn who_comes_again_has_another_pool_and_the_old_one_is_paid() {
     assert!(network.money(1) > before + soma(499).get());
 }
 
+/// W-C10: stake with a candidate, taken back in its epoch, was taken from stake that had not come in.
+#[test]
+fn stake_with_a_candidate_is_taken_back_as_it_was() {
+    let mut network = network();
+    assert_eq!(network.register(0, 60, soma(1_000)), Status::Success);
+    let validator = network.validator_of(0);
+    let coin = network.purse(1);
+    let stake = TransactionKind::AddStake {
+        validator,
+        coin,
+        amount: Some(soma(700)),
+    };
+    assert_eq!(network.ask(1, stake), Status::Success);
+    let withdraw = |network: &Network, number: u8| TransactionKind::WithdrawStake {
+        validator,
+        stake: network.of(number, false)[0],
+        amount: None,
+    };
+    let kind = withdraw(&network, 1);
+    assert_eq!(network.ask(1, kind), Status::Success);
+    let back = Event::Withdrawn {
+        pool: validator,
+        owner: user(1),
+        amount: soma(700),
+    };
+    assert_eq!(network.events, [back]);
+    let kind = withdraw(&network, 0);
+    assert_eq!(network.ask(0, kind), Status::Success, "its own as well");
+    network.close();
+    assert!(
+        network.is_gone(validator),
+        "it has no stake, and nobody waits for it"
+    );
+    assert_eq!(network.register(0, 60, soma(1_000)), Status::Success);
+}
+
+/// W-C9: stake that came in when its validator went was paid from the stake of others.
+#[test]
+fn stake_that_comes_when_its_validator_goes_is_taken_back_as_it_was() {
+    let mut network = network();
+    let validator = validator_id(2);
+    let remove = TransactionKind::RemoveValidator { validator };
+    assert_eq!(network.ask(22, remove), Status::Success);
+    assert_eq!(network.stake(1, 2, soma(700)), Status::Success);
+    network.close();
+    let before = network.validator(2).pool.balance;
+    let receipt = network.of(1, false)[0];
+    assert_eq!(network.withdraw(1, 2, receipt, None), Status::Success);
+    let back = Event::Withdrawn {
+        pool: validator,
+        owner: user(1),
+        amount: soma(700),
+    };
+    assert_eq!(network.events, [back]);
+    assert_eq!(network.validator(2).pool.balance, before);
+}
+
 #[test]
 fn what_is_gone_and_comes_again_never_has_a_version_twice() {
     let mut network = network();
@@ -349,6 +406,7 @@ fn what_is_gone_and_comes_again_never_has_a_version_twice() {
     assert!(version(&network) > before);
 }
 
+/// W-M3: the address for everybody was taken, and not changed.
 #[test]
 fn what_is_said_changes_at_once_and_how_members_meet_with_the_next_epoch() {
     let mut network = network();
