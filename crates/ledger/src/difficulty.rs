@@ -14,76 +14,61 @@
 //! to the threshold far more steeply. So the gain is halved whenever an error comes back on the other side, and grows again
 //! while one stays.
 
-use serde::{Deserialize, Serialize};
-use types::ProtocolParams;
+use types::{Difficulty, ProtocolParams};
 
-/// The threshold of an epoch, and what is remembered for the next one. A part of the state. BCS: the fields in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difficulty {
-    /// The highest distance of a hit, in billionths.
-    pub distance_billionths: u32,
-    /// The part of its error that the last epoch made good, in bps.
-    pub gain_bps: u32,
-    /// By how much the last epoch missed the wanted hits: a binary logarithm, in 65,536ths.
-    pub error: i32,
-}
-
-impl Difficulty {
-    /// That of the first epoch.
-    pub const fn new(params: &ProtocolParams) -> Self {
-        Self {
-            distance_billionths: params.initial_distance_billionths,
-            gain_bps: params.difficulty_gain_bps as u32,
-            error: 0,
-        }
-    }
-
-    /// That of the next epoch, after one with so many hits, and targets that were open for `open_ms` milliseconds, summed
-    /// over all of them ([`Pace::open_ms`](crate::pacing::Pace::open_ms)).
-    ///
-    /// Each side of the comparison has half a hit more than was counted. So an epoch without hits makes the next one easier
-    /// by as much as it should have had some, one in which nothing was open changes nothing, and neither is a special case
-    /// (W-H10).
-    ///
-    /// Total: whatever it is given, the threshold is within the bounds. What is less than a billionth of a step is not made.
-    #[must_use]
-    pub fn next(&self, params: &ProtocolParams, hits: u64, open_ms: u128) -> Self {
-        let error = error(params, hits, open_ms);
-        let gain = self.next_gain(params, error);
-        let most = i128::from(params.distance_sigma_billionths);
-        let step = newton(params, self.distance_billionths.into(), error) * gain / 10_000;
-        let distance = (i128::from(self.distance_billionths) - step.clamp(-most, most))
-            .min(params.max_distance_billionths.into())
-            .max(params.min_distance_billionths.into());
-        Self {
-            distance_billionths: u32::try_from(distance).unwrap_or(params.max_distance_billionths),
-            gain_bps: u32::try_from(gain).unwrap_or(u32::MAX),
-            error: i32::try_from(error).unwrap_or(0),
-        }
-    }
-
-    /// Half of the gain after an error that came back on the other side with half its size at least, three halves of it
-    /// after one of which two thirds stayed, and the same otherwise; from an eighth to four times the first gain. What is
-    /// below a tenth of the wanted hits is no error, and one that a whole step does not make good teaches nothing.
-    fn next_gain(&self, params: &ProtocolParams, error: i128) -> i128 {
-        let (gain, last) = (i128::from(self.gain_bps), i128::from(self.error));
-        let first = i128::from(params.difficulty_gain_bps);
-        let other_side = (error > 0) != (last > 0);
-        let newton = newton(params, self.distance_billionths.into(), error) * gain / 10_000;
-        let whole = newton.abs() >= i128::from(params.distance_sigma_billionths);
-        let next = if error.abs().min(last.abs()) < LOG2_ONE / 8 {
-            gain
-        } else if other_side && 2 * error.abs() >= last.abs() {
-            gain / 2
-        } else if !other_side && 3 * error.abs() >= 2 * last.abs() && !whole {
-            gain * 3 / 2
-        } else {
-            gain
-        };
-        next.clamp((first / 8).max(1), (first * 4).max(1))
+/// That of the first epoch.
+pub const fn first(params: &ProtocolParams) -> Difficulty {
+    Difficulty {
+        distance_billionths: params.initial_distance_billionths,
+        gain_bps: params.difficulty_gain_bps as u32,
+        error: 0,
     }
 }
 
+/// That of the next epoch, after one with so many hits, and targets that were open for `open_ms` milliseconds, summed
+/// over all of them ([`Pace::open_ms`](types::Pace::open_ms)).
+///
+/// Each side of the comparison has half a hit more than was counted. So an epoch without hits makes the next one easier
+/// by as much as it should have had some, one in which nothing was open changes nothing, and neither is a special case
+/// (W-H10).
+///
+/// Total: whatever it is given, the threshold is within the bounds. What is less than a billionth of a step is not made.
+#[must_use]
+pub fn after(before: &Difficulty, params: &ProtocolParams, hits: u64, open_ms: u128) -> Difficulty {
+    let error = error(params, hits, open_ms);
+    let gain = next_gain(before, params, error);
+    let most = i128::from(params.distance_sigma_billionths);
+    let step = newton(params, before.distance_billionths.into(), error) * gain / 10_000;
+    let distance = (i128::from(before.distance_billionths) - step.clamp(-most, most))
+        .min(params.max_distance_billionths.into())
+        .max(params.min_distance_billionths.into());
+    Difficulty {
+        distance_billionths: u32::try_from(distance).unwrap_or(params.max_distance_billionths),
+        gain_bps: u32::try_from(gain).unwrap_or(u32::MAX),
+        error: i32::try_from(error).unwrap_or(0),
+    }
+}
+
+/// Half of the gain after an error that came back on the other side with half its size at least, three halves of it
+/// after one of which two thirds stayed, and the same otherwise; from an eighth to four times the first gain. What is
+/// below a tenth of the wanted hits is no error, and one that a whole step does not make good teaches nothing.
+fn next_gain(before: &Difficulty, params: &ProtocolParams, error: i128) -> i128 {
+    let (gain, last) = (i128::from(before.gain_bps), i128::from(before.error));
+    let first = i128::from(params.difficulty_gain_bps);
+    let other_side = (error > 0) != (last > 0);
+    let newton = newton(params, before.distance_billionths.into(), error) * gain / 10_000;
+    let whole = newton.abs() >= i128::from(params.distance_sigma_billionths);
+    let next = if error.abs().min(last.abs()) < LOG2_ONE / 8 {
+        gain
+    } else if other_side && 2 * error.abs() >= last.abs() {
+        gain / 2
+    } else if !other_side && 3 * error.abs() >= 2 * last.abs() && !whole {
+        gain * 3 / 2
+    } else {
+        gain
+    };
+    next.clamp((first / 8).max(1), (first * 4).max(1))
+}
 /// Binary logarithm of hits by wanted hits, in 65,536ths.
 fn error(params: &ProtocolParams, hits: u64, open_ms: u128) -> i128 {
     // The most that the wanted targets can have been open, by which hits are wanted in full; below 2^96, as the hits are
@@ -160,18 +145,18 @@ mod tests {
     fn at(distance_billionths: u32) -> Difficulty {
         Difficulty {
             distance_billionths,
-            ..Difficulty::new(&params())
+            ..first(&params())
         }
     }
 
     #[test]
     fn the_wanted_hits_leave_the_threshold_where_it_is() {
         for distance in [800_000_000, 950_000_000, 1_050_000_000] {
-            assert_eq!(at(distance).next(&params(), 86_400, FULL_MS), at(distance));
+            assert_eq!(after(&at(distance), &params(), 86_400, FULL_MS), at(distance));
             // Half of the hits while half of the targets were open is as many as are wanted.
-            assert_eq!(at(distance).next(&params(), 43_200, FULL_MS / 2), at(distance));
+            assert_eq!(after(&at(distance), &params(), 43_200, FULL_MS / 2), at(distance));
             assert_eq!(
-                at(distance).next(&params(), 0, 0),
+                after(&at(distance), &params(), 0, 0),
                 at(distance),
                 "nothing was open"
             );
@@ -180,7 +165,7 @@ mod tests {
 
     #[test]
     fn more_hits_than_wanted_make_it_harder_and_fewer_easier() {
-        let next = |hits, open_ms| at(956_000_000).next(&params(), hits, open_ms).distance_billionths;
+        let next = |hits, open_ms| after(&at(956_000_000), &params(), hits, open_ms).distance_billionths;
         assert_eq!(next(172_800, FULL_MS), 952_654_914);
         assert_eq!(next(43_200, FULL_MS), 959_345_137);
         // All of the budget, but no target was open for more than two seconds: fifty times as many hits.
@@ -191,9 +176,9 @@ mod tests {
 
     #[test]
     fn an_error_that_comes_back_halves_the_gain_and_one_that_stays_raises_it() {
-        let easy = at(950_000_000).next(&params(), 86_400 * 2, FULL_MS);
+        let easy = after(&at(950_000_000), &params(), 86_400 * 2, FULL_MS);
         assert_eq!(easy.gain_bps, 5_000, "the first error teaches nothing");
-        let gain = |hits| easy.next(&params(), hits, FULL_MS).gain_bps;
+        let gain = |hits| after(&easy, &params(), hits, FULL_MS).gain_bps;
         assert_eq!(gain(86_400 * 3 / 2), 5_000, "it is halved, or nearly");
         assert_eq!(gain(86_400 * 15 / 8), 7_500);
         assert_eq!(gain(86_400 * 7 / 8), 5_000);
@@ -209,7 +194,7 @@ mod tests {
             open_ms: u128,
         ) {
             let any = Difficulty { distance_billionths, gain_bps, error };
-            let next = any.next(&params(), hits, open_ms);
+            let next = after(&any, &params(), hits, open_ms);
             let bounds = params().min_distance_billionths..=params().max_distance_billionths;
             prop_assert!(bounds.contains(&next.distance_billionths));
             prop_assert!((625..=20_000).contains(&next.gain_bps));
@@ -232,7 +217,7 @@ mod tests {
                 wanted_open_targets: open,
                 ..params()
             };
-            let _ = Difficulty { distance_billionths, gain_bps, error }.next(&any, hits, open_ms);
+            let _ = after(&Difficulty { distance_billionths, gain_bps, error }, &any, hits, open_ms);
         }
 
         #[test]
@@ -241,7 +226,7 @@ mod tests {
             hits in 0..1_000_000u64,
             more in 0..1_000_000u64,
         ) {
-            let next = |hits| at(distance).next(&params(), hits, FULL_MS).distance_billionths;
+            let next = |hits| after(&at(distance), &params(), hits, FULL_MS).distance_billionths;
             prop_assert!(next(hits + more) <= next(hits));
         }
     }

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 
 use crypto::Digest;
 use types::{
-    CommitIndex, Content, Custodian, Custody, Economy, Effects, Epoch, Event, Failure, Fee, Models, ObjectId,
-    Shannons, Status, TransactionDigest, Validators, Version,
+    Audit, AuditRound, CommitIndex, Content, Custodian, Custody, Direction, Distance, Economy, Effects,
+    Epoch, Event, Failure, Fee, Models, ObjectId, Owner, Seat, Shannons, Status, System, Target, Targets,
+    TransactionDigest, Validators, Version,
 };
 
+use crate::choice::Competitors;
 use crate::draw::{Domain, Draws};
+use crate::emission::target_reward;
 use crate::execute::{Accrual, Context, Writes, written};
 use crate::overlay::{Draft, Overlay};
+use crate::pacing;
 use crate::state::{Live, Objects};
 
 /// Why a commit cannot be executed: the state is none, without this object, or with another one in its place. A bug in what
@@ -54,7 +58,19 @@ pub(crate) fn end(
         Some(beacon) if !models.undrawn.is_empty() => Some((beacon, models.undrawn.clone())),
         _ => None,
     };
-    if due.is_some() || !accrual.pending.is_empty() || !accrual.leaving.is_empty() {
+    let Content::Targets(mut targets) = load(Targets::ID)? else {
+        return Err(NoState(Targets::ID));
+    };
+    let is_quiet = targets.pace.budget == 0 && targets.pace.open == 0 && accrual.filled.is_empty();
+    let unaudited = match context.beacon {
+        Some(beacon) if !targets.undrawn.is_empty() => Some((beacon, std::mem::take(&mut targets.undrawn))),
+        _ => None,
+    };
+    for id in unaudited.iter().flat_map(|(_, undrawn)| undrawn) {
+        load(*id)?;
+    }
+    let draws = due.is_some() || unaudited.is_some();
+    if draws || !accrual.pending.is_empty() || !accrual.leaving.is_empty() {
         load(Validators::ID)?;
     }
     for id in due.iter().flat_map(|(_, undrawn)| undrawn) {
@@ -75,6 +91,15 @@ pub(crate) fn end(
     }
     if changes_models {
         end.put_models(accrual)?;
+    }
+    let has_drawn = unaudited.is_some();
+    if let Some((beacon, undrawn)) = unaudited {
+        for id in undrawn {
+            end.draw_seats(context, &beacon, id)?;
+        }
+    }
+    if has_drawn || !is_quiet {
+        end.pace(context, objects, targets, accrual)?;
     }
     if end.overlay.changes().is_empty() {
         return Ok(None);
@@ -154,18 +179,14 @@ impl End<'_> {
 
     /// Draws who is to check the next weights of a model, by power.
     fn draw_custodians(&mut self, context: &Context, beacon: &Digest, id: ObjectId) -> Result<(), NoState> {
-        let Some(Content::Validators(set)) = self.overlay.get(&Validators::ID).map(|draft| draft.content)
-        else {
-            return Err(NoState(Validators::ID));
-        };
+        let set = self.validators()?;
         let mut drawn = Vec::new();
         self.change(id, |content| {
             let Content::Model(model) = content else {
                 return None;
             };
             // It may have gone back on its offer.
-            let offer = model.offer_mut();
-            let Some(offer) = offer.filter(|offer| offer.custody == Custody::Undrawn) else {
+            let Some(offer) = model.offer_mut() else {
                 return Some(());
             };
             let candidates = set
@@ -190,6 +211,116 @@ impl End<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Draws who is to audit what has filled a target, by power; all, where there are no more.
+    fn draw_seats(&mut self, context: &Context, beacon: &Digest, id: ObjectId) -> Result<(), NoState> {
+        let set = self.validators()?;
+        let next = context.system.epoch.next().ok_or(NoState(System::ID))?;
+        let most = usize::from(context.params.audit_seats);
+        let candidates = set
+            .members
+            .iter()
+            .map(|(member, power)| (*member, u64::from(power.get())));
+        let candidates: Vec<(ObjectId, u64)> = candidates.collect();
+        let drawn: Vec<ObjectId> = if candidates.len() <= most {
+            set.members.keys().copied().collect()
+        } else {
+            let mut draws = Draws::new(Domain::AuditSeats, beacon, &types::encode(&id));
+            draws.weighted(&candidates, most)
+        };
+        let seats = drawn
+            .iter()
+            .map(|member| (*member, Seat::new(set.members[member])));
+        let round = AuditRound {
+            epoch: next,
+            seats: seats.collect(),
+        };
+        self.change(id, |content| {
+            let Content::Target(target) = content else {
+                return None;
+            };
+            target.fill.as_mut()?.audit = Audit::Seats(round);
+            Some(())
+        })?;
+        self.overlay.tell(Event::SeatsDrawn {
+            target: id,
+            seats: drawn,
+        });
+        Ok(())
+    }
+
+    /// Time goes on for the targets: those that were filled are replaced at the next beacon, as far as there is a budget.
+    fn pace(
+        &mut self,
+        context: &Context,
+        objects: &impl Objects,
+        mut targets: Targets,
+        accrual: &Accrual,
+    ) -> Result<(), NoState> {
+        let hits = accrual.filled.len() as u64;
+        targets.hits = targets.hits.saturating_add(hits);
+        targets.undrawn.extend(&accrual.filled);
+        let open = targets.pace.open.saturating_sub(hits);
+        let elapsed_ms = context.at.get().saturating_sub(context.system.started.get());
+        let competitors = match context.beacon {
+            Some(beacon) => Some((beacon, Competitors::new(objects)?)),
+            None => None,
+        };
+        let competitors = competitors.filter(|(_, competitors)| !competitors.is_empty());
+        let may_spawn = competitors.is_some();
+        let spawn = pacing::at_commit(&mut targets.pace, &context.params, elapsed_ms, open, may_spawn);
+        if let Some((beacon, competitors)) = competitors {
+            for _ in 0..spawn {
+                self.spawn(context, &beacon, &competitors, &mut targets)?;
+            }
+        }
+        self.change(Targets::ID, |content| {
+            *content = Content::Targets(targets);
+            Some(())
+        })
+    }
+
+    fn spawn(
+        &mut self,
+        context: &Context,
+        beacon: &Digest,
+        competitors: &Competitors,
+        targets: &mut Targets,
+    ) -> Result<(), NoState> {
+        let params = &context.params;
+        let id = self.overlay.new_id();
+        let context_bytes = types::encode(&id);
+        let mut draws = Draws::new(Domain::TargetEmbedding, beacon, &context_bytes);
+        let embedding = Direction::new(draws.direction(params.embedding_dim as usize));
+        let embedding = embedding.map_err(|_| NoState(Targets::ID))?;
+        let mut draws = Draws::new(Domain::TargetModels, beacon, &context_bytes);
+        let contenders = competitors.choose(params, &embedding, &mut draws);
+        let reward = target_reward(params);
+        targets.budget = targets
+            .budget
+            .checked_sub(reward)
+            .map_err(|_| NoState(Targets::ID))?;
+        let threshold = Distance::new(targets.difficulty.distance_billionths).ok_or(NoState(Targets::ID))?;
+        let target = Target {
+            embedding,
+            contenders,
+            threshold,
+            reward,
+            epoch: context.system.epoch,
+            fill: None,
+        };
+        self.overlay
+            .create_at(id, Owner::Shared, Content::Target(Box::new(target)));
+        self.overlay.tell(Event::TargetSpawned { target: id, reward });
+        Ok(())
+    }
+
+    fn validators(&self) -> Result<Validators, NoState> {
+        match self.overlay.get(&Validators::ID).map(|draft| draft.content) {
+            Some(Content::Validators(set)) => Ok(set),
+            _ => Err(NoState(Validators::ID)),
+        }
     }
 
     fn put_models(&mut self, accrual: &Accrual) -> Result<(), NoState> {

@@ -5,14 +5,15 @@
 
 mod members;
 mod models;
+mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
 use types::{
     AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, Models, ObjectId, Owner, Pool,
-    ProtocolParams, Rounding, Shannons, Shares, Standing, Status, System, TransactionDigest, UnixMillis,
-    Validator, Validators, Version, VotingPower,
+    ProtocolParams, Rounding, Shannons, Shares, Standing, Status, System, Targets, TransactionDigest,
+    UnixMillis, Validator, Validators, Version, VotingPower, receipt_id,
 };
 
 use crate::emission::Emission;
@@ -20,7 +21,7 @@ use crate::execute::{Writes, written};
 use crate::fees::next_value_fee;
 use crate::overlay::{Draft, Overlay};
 use crate::pool::{self, PoolError};
-use crate::state::{Live, Objects};
+use crate::state::{Index, Live};
 
 /// The end of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +66,10 @@ pub fn end_digest(epoch: Epoch, at: UnixMillis) -> TransactionDigest {
 /// [`CloseError`], where not even safe mode can be entered: the state has no system.
 pub fn close(
     params: &ProtocolParams,
-    objects: &impl Objects,
+    objects: &impl Index,
     at: UnixMillis,
 ) -> Result<EpochChange, CloseError> {
-    let once = [System::ID, Validators::ID, Economy::ID, Models::ID];
+    let once = [System::ID, Validators::ID, Economy::ID, Models::ID, Targets::ID];
     let mut inputs: BTreeMap<ObjectId, Live> = BTreeMap::new();
     for id in once {
         inputs.insert(id, objects.get(&id).ok_or(CloseError::Missing(id))?);
@@ -97,6 +98,17 @@ pub fn close(
         _ => return Err(CloseError::Missing(Models::ID)),
     };
     inputs.extend(models.into_iter().filter_map(|id| Some((id, objects.get(&id)?))));
+    let targets = objects.targets();
+    for id in &targets {
+        let Some(live) = objects.get(id) else { continue };
+        if let Content::Target(target) = &live.object().content
+            && let Some(fill) = &target.fill
+        {
+            let receipt = receipt_id(fill.data.checksum);
+            inputs.extend(objects.get(&receipt).map(|live| (receipt, live)));
+        }
+        inputs.insert(*id, live);
+    }
     let system = system(&inputs)?;
     let digest = end_digest(system.epoch, at);
     let next = System {
@@ -115,7 +127,7 @@ pub fn close(
         if is_safe {
             close.minimal()?
         } else {
-            close.full()?
+            close.full(&targets)?
         }
         close.put(System::ID, Content::System(next))?;
         let is_kept = overlay.check_supply(&Fee::default());
@@ -199,13 +211,17 @@ impl Close<'_, '_> {
         Ok(())
     }
 
-    fn full(&mut self) -> Result<(), CloseError> {
+    fn full(&mut self, targets: &[ObjectId]) -> Result<(), CloseError> {
         let mut economy = self.economy()?;
         let mut set = self.validators()?;
         let fees = economy.fees;
         let mut models = self.models()?;
-        let (earned, unclear) = self.judge_models(&mut models, &mut economy)?;
-        let commissions = self.reward(&set, &mut economy, earned)?;
+        let mut audited = self.judge_targets(targets, &mut economy)?;
+        let for_models = std::mem::take(&mut audited.models);
+        let (earned, unclear) = self.judge_models(&mut models, &mut economy, for_models)?;
+        let (emission, rest) = Emission::draw(self.params, economy.emission);
+        economy.emission = rest;
+        let commissions = self.reward(&set, &mut economy, emission.validators, earned, &audited.duties)?;
         for id in std::mem::take(&mut set.leaving) {
             if set.members.contains_key(&id) || set.pending.contains(&id) {
                 let mut validator = self.validator(id)?;
@@ -217,6 +233,8 @@ impl Close<'_, '_> {
         self.elect(&mut set)?;
         self.turn(&set)?;
         self.escalate(&set, &unclear)?;
+        self.audit_again(&set, &audited.unclear)?;
+        self.budget(&mut economy, emission)?;
         economy.value_fee_bps = next_value_fee(self.params, economy.value_fee_bps, fees);
         economy.is_safe_mode = false;
         self.put(Economy::ID, Content::Economy(economy))?;
@@ -231,22 +249,25 @@ impl Close<'_, '_> {
         &mut self,
         set: &Validators,
         economy: &mut Economy,
+        share: Shannons,
         mut earned: models::Earned,
+        duties: &BTreeMap<ObjectId, (u64, u64)>,
     ) -> Result<BTreeMap<ObjectId, Shannons>, CloseError> {
         let mut commissions = BTreeMap::new();
-        // What is the targets' is theirs only when there are targets.
-        let (emission, rest) = Emission::draw(self.params, economy.emission);
-        let share = emission.validators;
-        economy.emission = rest.checked_add(emission.targets)?;
-        let pot = std::mem::take(&mut economy.fees).checked_add(share)?;
-        let mut rest = pot;
+        let fees = std::mem::take(&mut economy.fees);
+        let mut rest = fees.checked_add(share)?;
         let reported = self.reported(set)?;
         for (id, power) in &set.members {
-            let part = pot.mul_div(
-                power.get().into(),
-                VotingPower::TOTAL.get().into(),
-                Rounding::Down,
-            )?;
+            let by_power = |pot: Shannons| {
+                let all = VotingPower::TOTAL.get().into();
+                pot.mul_div(power.get().into(), all, Rounding::Down)
+            };
+            // Who had seats in audits and has not done its duty earns less of the emission.
+            let emitted = match duties.get(id) {
+                Some((seats, served)) => by_power(share)?.mul_div(*served, *seats, Rounding::Down)?,
+                None => by_power(share)?,
+            };
+            let part = by_power(fees)?.checked_add(emitted)?;
             let withheld_bps = match reported.contains(id) {
                 true => self.params.report_reward_slash_bps,
                 false => 0,

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crypto::{Digest, Verified};
 use types::{
     ChainId, Change, CommitIndex, Effects, Epoch, Failure, Fee, ObjectId, ObjectRef, ProtocolParams,
-    Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, Version,
+    Shannons, Status, System, Transaction, TransactionDigest, TransactionError, TransactionKind, UnixMillis,
+    Version,
 };
 
+use crate::audits;
 use crate::coins;
 use crate::fees::Prices;
 use crate::gas;
@@ -15,6 +17,7 @@ use crate::models;
 use crate::overlay::Overlay;
 use crate::stake;
 use crate::state::{Live, Objects};
+use crate::targets;
 use crate::validators;
 
 /// What all transactions of a commit see.
@@ -24,6 +27,8 @@ pub struct Context {
     pub system: System,
     /// Which commit of the epoch it is.
     pub commit: CommitIndex,
+    /// When it is.
+    pub at: UnixMillis,
     /// What things cost.
     pub prices: Prices,
     /// The numbers of the rules in force.
@@ -87,6 +92,8 @@ pub struct Accrual {
     pub created: BTreeSet<ObjectId>,
     /// Models for whose offers custodians are to be drawn.
     pub undrawn: BTreeSet<ObjectId>,
+    /// Targets that were filled.
+    pub filled: BTreeSet<ObjectId>,
 }
 
 impl Accrual {
@@ -101,6 +108,7 @@ impl Accrual {
         self.leaving.append(&mut other.leaving);
         self.created.append(&mut other.created);
         self.undrawn.append(&mut other.undrawn);
+        self.filled.append(&mut other.filled);
         Self {
             fees: sum(self.fees, other.fees),
             slashed: sum(self.slashed, other.slashed),
@@ -369,6 +377,42 @@ impl<'a> Run<'a> {
                 model,
                 attestation,
             } => models::attest(overlay, from, *validator, *model, *attestation),
+            TransactionKind::CommitSubmission {
+                target,
+                commitment,
+                bond,
+                coin,
+            } => targets::buy(overlay, context, from, (*target, *commitment), *bond, coin.id),
+            TransactionKind::SubmitData {
+                target,
+                ticket,
+                data,
+                score,
+                salt,
+            } => {
+                let submission = targets::Submission {
+                    ticket: ticket.id,
+                    data,
+                    score,
+                    salt: *salt,
+                };
+                targets::submit(overlay, context, from, *target, &submission)
+            }
+            TransactionKind::ReturnTicket { ticket } => {
+                targets::return_ticket(overlay, context, from, ticket.id)
+            }
+            TransactionKind::ClaimRewards { target } => targets::claim(overlay, context, from, *target),
+            TransactionKind::SealVerdict {
+                validator,
+                target,
+                seal,
+            } => audits::seal(overlay, context, from, (*validator, *target), *seal),
+            TransactionKind::OpenVerdict {
+                validator,
+                target,
+                opening,
+                salt,
+            } => audits::open(overlay, context, from, (*validator, *target), *opening, *salt),
             TransactionKind::ReportEquivocation { validator, evidence } => {
                 validators::punish(overlay, context, *validator, evidence)
             }

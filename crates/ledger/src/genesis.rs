@@ -10,10 +10,11 @@ use crypto::{Bitmap, Digest};
 use serde::{Deserialize, Serialize};
 use types::{
     Address, ChainId, Content, Economy, Epoch, GenesisParams, Metadata, Models, Object, ObjectId, Owner,
-    ParamsError, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Shannons, Standing, System,
-    TransactionDigest, UnixMillis, Validator, Validators, Version, voting_power,
+    Pace, ParamsError, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Shannons, Standing, System,
+    Targets, TransactionDigest, UnixMillis, Validator, Validators, Version, voting_power,
 };
 
+use crate::difficulty;
 use crate::pool::{self, PoolError};
 
 /// The chain for which the keys of the first validators are proved: theirs has no name yet.
@@ -163,6 +164,15 @@ impl Genesis {
         };
         objects.put(Economy::ID, Owner::Shared, Content::Economy(economy));
         objects.put(Models::ID, Owner::Shared, Content::Models(Models::default()));
+        // Nobody competes yet, so the first epoch has nothing for targets.
+        let targets = Targets {
+            budget: Shannons::ZERO,
+            pace: Pace::default(),
+            difficulty: difficulty::first(&params),
+            hits: 0,
+            undrawn: BTreeSet::new(),
+        };
+        objects.put(Targets::ID, Owner::Shared, Content::Targets(targets));
         Ok(objects.objects)
     }
 

@@ -10,9 +10,11 @@
 //! - The supply is the same after every transaction and after every epoch.
 //!
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
-//! `models`, [`mod@execute`], [`schedule`], `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
+//! `models`, `targets`, `audits`, [`mod@execute`], [`schedule`], `choice`, `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 
+mod audits;
 pub mod checkpoint;
+mod choice;
 mod coins;
 pub mod commit;
 pub mod difficulty;
@@ -33,6 +35,7 @@ pub mod root;
 pub mod schedule;
 mod stake;
 pub mod state;
+mod targets;
 mod validators;
 
 pub use commit::{Application, Applied};
@@ -42,4 +45,4 @@ pub use execute::{Accrual, Context, Outcome, Reject, Writes, execute};
 pub use fees::Prices;
 pub use genesis::{Genesis, GenesisError};
 pub use money::money;
-pub use state::{Live, Memory, Objects};
+pub use state::{Index, Live, Memory, Objects};

@@ -14,10 +14,17 @@ pub fn money(content: &Content) -> Result<Shannons, AmountError> {
         | Content::StakedSoma(_)
         | Content::Validators(_)
         | Content::Claim(_)
-        | Content::Models(_) => Ok(Shannons::ZERO),
+        | Content::Models(_)
+        | Content::DataReceipt(_) => Ok(Shannons::ZERO),
         Content::Coin(balance) => Ok(*balance),
         Content::Economy(economy) => economy.emission.checked_add(economy.fees),
         Content::Validator(validator) => pool::held(&validator.pool),
+        Content::Targets(targets) => Ok(targets.budget),
+        Content::Target(target) => {
+            let bond = target.fill.as_ref().map_or(Shannons::ZERO, |fill| fill.bond);
+            target.reward.checked_add(bond)
+        }
+        Content::Ticket(ticket) => Ok(ticket.bond),
         Content::Model(model) => {
             let fee = model.offer().map_or(Shannons::ZERO, |offer| offer.fee);
             pool::held(&model.pool)?.checked_add(fee)

@@ -4,82 +4,57 @@
 //! targets as are wanted open, and no more: a burst of hits is answered with one such set at once and then at the even pace
 //! (W-H10), after however long a quiet time. What is never used comes back to the pool when the epoch closes.
 
-use serde::{Deserialize, Serialize};
-use types::ProtocolParams;
+use types::{Pace, ProtocolParams};
 
-/// How far an epoch is with its targets. A part of the state; begins anew with each epoch. BCS: the fields in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pace {
-    /// Targets that the epoch's budget pays for, from its start to its end.
-    budget: u64,
-    /// Those spawned so far, at most the budget.
-    spawned: u64,
-    /// Commit time since the epoch's start, in milliseconds.
-    elapsed_ms: u64,
-    /// What may be spawned now, in parts of a target: a target is as many as the epoch has milliseconds.
-    credit: u128,
-    /// Targets that were open when the last commit had been executed.
-    open: u64,
-    /// For how long targets have been open, in milliseconds, summed over all of them.
-    open_ms: u128,
+/// The start of an epoch whose budget pays for so many targets. A full set may be spawned at once.
+pub fn begin(params: &ProtocolParams, budget: u64) -> Pace {
+    Pace {
+        budget,
+        spawned: 0,
+        elapsed_ms: 0,
+        credit: most_credit(params),
+        open: 0,
+        open_ms: 0,
+    }
 }
 
-impl Pace {
-    /// The start of an epoch whose budget pays for so many targets. A full set may be spawned at once.
-    pub fn new(params: &ProtocolParams, budget: u64) -> Self {
-        Self {
-            budget,
-            spawned: 0,
-            elapsed_ms: 0,
-            credit: most_credit(params),
-            open: 0,
-            open_ms: 0,
-        }
-    }
+/// How many targets to spawn now, after the transactions of a commit. To be called at every commit; the number counts as
+/// spawned.
+///
+/// `elapsed_ms` is the commit's time since the epoch's start, `open` how many targets it leaves open, and `may_spawn`
+/// whether it has a beacon and there is a model to compete. At most as many are spawned as are wanted open.
+pub fn at_commit(
+    pace: &mut Pace,
+    params: &ProtocolParams,
+    elapsed_ms: u64,
+    open: u64,
+    may_spawn: bool,
+) -> u64 {
+    let passed_ms = elapsed_ms.saturating_sub(pace.elapsed_ms);
+    pace.elapsed_ms = pace.elapsed_ms.max(elapsed_ms);
+    pace.open_ms = pace
+        .open_ms
+        .saturating_add(u128::from(pace.open) * u128::from(passed_ms));
+    let more = u128::from(pace.budget) * u128::from(passed_ms);
+    pace.credit = pace.credit.saturating_add(more).min(most_credit(params));
 
-    /// How many targets to spawn now, after the transactions of a commit. To be called at every commit; the number counts as
-    /// spawned.
-    ///
-    /// `elapsed_ms` is the commit's time since the epoch's start, `open` how many targets it leaves open, and `may_spawn`
-    /// whether it has a beacon and there is a model to compete. At most as many are spawned as are wanted open.
-    pub fn at_commit(&mut self, params: &ProtocolParams, elapsed_ms: u64, open: u64, may_spawn: bool) -> u64 {
-        let passed_ms = elapsed_ms.saturating_sub(self.elapsed_ms);
-        self.elapsed_ms = self.elapsed_ms.max(elapsed_ms);
-        self.open_ms = self
-            .open_ms
-            .saturating_add(u128::from(self.open) * u128::from(passed_ms));
-        let more = u128::from(self.budget) * u128::from(passed_ms);
-        self.credit = self.credit.saturating_add(more).min(most_credit(params));
+    let spawn = if may_spawn {
+        may_spawn_now(pace, params, open)
+    } else {
+        0
+    };
+    pace.spawned += spawn;
+    pace.credit -= u128::from(spawn) * target_credit(params);
+    pace.open = open.saturating_add(spawn);
+    spawn
+}
 
-        let spawn = if may_spawn {
-            self.may_spawn(params, open)
-        } else {
-            0
-        };
-        self.spawned += spawn;
-        self.credit -= u128::from(spawn) * target_credit(params);
-        self.open = open.saturating_add(spawn);
-        spawn
-    }
-
-    /// The least of what is missing, what is left of the budget and what is available by now. The part of a target that is
-    /// available stays so.
-    fn may_spawn(&self, params: &ProtocolParams, open: u64) -> u64 {
-        let missing = u64::from(params.wanted_open_targets).saturating_sub(open);
-        let available = u64::try_from(self.credit / target_credit(params)).unwrap_or(u64::MAX);
-        missing.min(self.budget - self.spawned).min(available)
-    }
-
-    /// Targets spawned so far.
-    pub const fn spawned(&self) -> u64 {
-        self.spawned
-    }
-
-    /// For how long targets have been open until the last commit, in milliseconds, summed over all of them: what
-    /// [`Difficulty`](crate::difficulty::Difficulty) weighs the hits by.
-    pub const fn open_ms(&self) -> u128 {
-        self.open_ms
-    }
+/// The least of what is missing, what is left of the budget and what is available by now. The part of a target that is
+/// available stays so.
+fn may_spawn_now(pace: &Pace, params: &ProtocolParams, open: u64) -> u64 {
+    let missing = u64::from(params.wanted_open_targets).saturating_sub(open);
+    let available = u64::try_from(pace.credit / target_credit(params)).unwrap_or(u64::MAX);
+    missing.min(pace.budget - pace.spawned).min(available)
 }
 
 /// What a target takes of the credit: above zero.
@@ -108,15 +83,15 @@ mod tests {
     }
 
     fn pace() -> Pace {
-        Pace::new(&params(), 1_000)
+        begin(&params(), 1_000)
     }
 
     #[test]
     fn an_epoch_starts_with_a_full_set() {
         let mut pace = pace();
-        assert_eq!(pace.at_commit(&params(), 0, 0, false), 0, "no beacon yet");
-        assert_eq!(pace.at_commit(&params(), 100, 0, true), 10);
-        assert_eq!(pace.at_commit(&params(), 200, 10, true), 0);
+        assert_eq!(at_commit(&mut pace, &params(), 0, 0, false), 0, "no beacon yet");
+        assert_eq!(at_commit(&mut pace, &params(), 100, 0, true), 10);
+        assert_eq!(at_commit(&mut pace, &params(), 200, 10, true), 0);
     }
 
     #[test]
@@ -124,42 +99,39 @@ mod tests {
         let mut pace = pace();
         // All targets are filled at each of ten commits per second.
         let spawned: Vec<u64> = (0..=600)
-            .map(|commit| pace.at_commit(&params(), commit * 100, 0, true))
+            .map(|commit| at_commit(&mut pace, &params(), commit * 100, 0, true))
             .collect();
         assert_eq!(spawned[0], 10);
         assert!(spawned[1..].iter().all(|spawn| *spawn <= 1));
-        assert_eq!(pace.spawned(), 10 + 60, "a minute has a minute's share");
+        assert_eq!(pace.spawned, 10 + 60, "a minute has a minute's share");
     }
 
     #[test]
     fn a_quiet_time_is_worth_one_set_however_long_it_was() {
         let mut pace = pace();
-        assert_eq!(pace.at_commit(&params(), 0, 0, true), 10);
+        assert_eq!(at_commit(&mut pace, &params(), 0, 0, true), 10);
         for commit in 1..=9_000 {
-            assert_eq!(pace.at_commit(&params(), commit * 100, 10, true), 0);
+            assert_eq!(at_commit(&mut pace, &params(), commit * 100, 10, true), 0);
         }
         // Now all are filled at every commit.
         let spawned: Vec<u64> = (9_001..=9_600)
-            .map(|commit| pace.at_commit(&params(), commit * 100, 0, true))
+            .map(|commit| at_commit(&mut pace, &params(), commit * 100, 0, true))
             .collect();
         assert_eq!(spawned[0], 10);
         assert_eq!(spawned.iter().sum::<u64>(), 10 + 59);
-        assert_eq!(
-            pace.open_ms(),
-            10 * 900_100 + u128::from(pace.spawned() - 10) * 100
-        );
+        assert_eq!(pace.open_ms, 10 * 900_100 + u128::from(pace.spawned - 10) * 100);
     }
 
     #[test]
     fn a_budget_ends_with_the_epoch_and_not_with_its_duration() {
         let mut pace = pace();
         for second in 0..=2_000 {
-            pace.at_commit(&params(), second * 1_000, 0, true);
+            at_commit(&mut pace, &params(), second * 1_000, 0, true);
         }
-        assert_eq!(pace.spawned(), 1_000);
-        let mut poor = Pace::new(&params(), 3);
-        assert_eq!(poor.at_commit(&params(), 0, 0, true), 3);
-        assert_eq!(poor.at_commit(&params(), 1_000_000, 0, true), 0);
+        assert_eq!(pace.spawned, 1_000);
+        let mut poor = begin(&params(), 3);
+        assert_eq!(at_commit(&mut poor, &params(), 0, 0, true), 3);
+        assert_eq!(at_commit(&mut poor, &params(), 1_000_000, 0, true), 0);
     }
 
     proptest! {
@@ -168,17 +140,17 @@ mod tests {
             commits in proptest::collection::vec((0..5_000u64, 0..12u64, any::<bool>()), 1..200),
             budget in 0..3_000u64,
         ) {
-            let mut pace = Pace::new(&params(), budget);
+            let mut pace = begin(&params(), budget);
             let mut spawns = vec![];
             let mut now = 0;
             for (passed, open, may_spawn) in commits {
                 now += passed;
-                let spawn = pace.at_commit(&params(), now, open, may_spawn);
+                let spawn = at_commit(&mut pace, &params(), now, open, may_spawn);
                 prop_assert!(may_spawn || spawn == 0);
                 prop_assert!(spawn + open <= 10 || spawn == 0);
                 spawns.push((now, spawn));
             }
-            prop_assert!(pace.spawned() <= budget);
+            prop_assert!(pace.spawned <= budget);
             for (first, (start, _)) in spawns.iter().enumerate() {
                 let mut sum = 0;
                 for (end, spawn) in &spawns[first..] {
@@ -192,11 +164,11 @@ mod tests {
         #[test]
         fn any_commit_has_a_result(budget: u64, commits: Vec<(u64, u64)>, duration: u64, wanted: u32) {
             let any = ProtocolParams { epoch_duration_ms: duration, wanted_open_targets: wanted, ..params() };
-            let mut pace = Pace::new(&any, budget);
+            let mut pace = begin(&any, budget);
             for (elapsed_ms, open) in commits {
-                pace.at_commit(&any, elapsed_ms, open, true);
+                at_commit(&mut pace, &any, elapsed_ms, open, true);
             }
-            prop_assert!(pace.spawned() <= budget);
+            prop_assert!(pace.spawned <= budget);
         }
     }
 }

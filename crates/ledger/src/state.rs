@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Object, ObjectDigest, ObjectId, ObjectRef, ObjectState};
+use types::{Content, Object, ObjectDigest, ObjectId, ObjectRef, ObjectState};
 
 /// An object as it is now, with its digest, which is computed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,12 @@ pub trait Objects {
     fn get(&self, id: &ObjectId) -> Option<Live>;
 }
 
+/// A state that can be gone through: what an epoch needs to close.
+pub trait Index: Objects {
+    /// The ids of all targets, ascending.
+    fn targets(&self) -> Vec<ObjectId>;
+}
+
 /// A state in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory(BTreeMap<ObjectId, Live>);
@@ -73,6 +79,16 @@ impl FromIterator<Object> for Memory {
     fn from_iter<T: IntoIterator<Item = Object>>(objects: T) -> Self {
         let objects = objects.into_iter();
         Self(objects.map(|object| (object.id, Live::new(object))).collect())
+    }
+}
+
+impl Index for Memory {
+    fn targets(&self) -> Vec<ObjectId> {
+        let is_target = |live: &&Live| matches!(live.object().content, Content::Target(_));
+        self.iter()
+            .filter(is_target)
+            .map(|live| live.object().id)
+            .collect()
     }
 }
 

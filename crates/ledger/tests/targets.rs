@@ -8,10 +8,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use ledger::difficulty::Difficulty;
+use ledger::difficulty;
 use ledger::emission::{Emission, target_reward};
-use ledger::pacing::Pace;
-use types::{ProtocolParams, ProtocolVersion, Shannons};
+use ledger::pacing;
+use types::{Difficulty, ProtocolParams, ProtocolVersion, Shannons};
 
 /// Every commit of the world has a beacon, as often as one is due when rounds follow each other ten times a second.
 const COMMIT_MS: u64 = 3_200;
@@ -76,7 +76,7 @@ impl World {
         Self {
             difficulty: Difficulty {
                 distance_billionths: distance,
-                ..Difficulty::new(&params)
+                ..difficulty::first(&params)
             },
             params,
             random: 1,
@@ -117,7 +117,7 @@ impl World {
         let (missed_usually, missed_in_burst) = (missed(usual), missed(others));
 
         let (emission, _) = Emission::draw(&self.params, Shannons::SUPPLY);
-        let mut pace = Pace::new(&self.params, emission.affords(target_reward(&self.params)).0);
+        let mut pace = pacing::begin(&self.params, emission.affords(target_reward(&self.params)).0);
         let (mut open, mut hits) = ([0; CLASSES.len()], 0);
         let mut hour = VecDeque::from(vec![0; HOUR_COMMITS]);
         let (mut hour_sum, mut busiest_hour) = (0, 0);
@@ -133,23 +133,23 @@ impl World {
                 *open -= filled;
                 hits += filled;
             }
-            let spawn = pace.at_commit(&self.params, now_ms, open.iter().sum(), true);
+            let spawn = pacing::at_commit(&mut pace, &self.params, now_ms, open.iter().sum(), true);
             // In turns, so that there is the same number of each class.
-            for target in pace.spawned() - spawn..pace.spawned() {
+            for target in pace.spawned - spawn..pace.spawned {
                 open[usize::try_from(target).unwrap() % open.len()] += 1;
             }
             hour.push_back(spawn);
             hour_sum = hour_sum + spawn - hour.pop_front().unwrap();
             busiest_hour = busiest_hour.max(hour_sum);
         }
-        assert_eq!(pace.spawned(), hits + open.iter().sum::<u64>());
+        assert_eq!(pace.spawned, hits + open.iter().sum::<u64>());
         self.days.push(Day {
             distance,
             hits,
             demand: usual.iter().map(|part| part.rate(distance)).sum::<f64>() / WANTED_PER_SECOND,
             busiest_hour,
         });
-        self.difficulty = self.difficulty.next(&self.params, hits, pace.open_ms());
+        self.difficulty = difficulty::after(&self.difficulty, &self.params, hits, pace.open_ms);
     }
 
     /// How many epochs passed, from this one on, until the demand was within a tenth of the wanted one and stayed there.

@@ -4,8 +4,8 @@ use crypto::{Address, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attestation, EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons, TransactionDigest,
-    Version, VotingPower,
+    Attestation, Distance, EffectsDigest, Epoch, ObjectDigest, ObjectId, ObjectRef, Owner, Shannons,
+    TransactionDigest, UnixMillis, Verdict, Version, VotingPower,
 };
 
 /// Whether a transaction did what it was asked for. BCS: variants 0 and 1.
@@ -134,6 +134,60 @@ pub enum Failure {
     /// The sender's validator is not to attest this, or has done so.
     #[error("validator {0} has nothing to attest")]
     NothingToAttest(ObjectId),
+    /// Lock more.
+    #[error("the bond is at least {0}")]
+    BondTooSmall(Shannons),
+    /// An object is no ticket.
+    #[error("object {0} is no ticket")]
+    NotATicket(ObjectId),
+    /// A ticket is for another target.
+    #[error("the ticket is for target {0}")]
+    WrongTicket(ObjectId),
+    /// A ticket can be opened in the epoch in which it was bought. Give it back.
+    #[error("the ticket was for epoch {0}")]
+    TicketExpired(Epoch),
+    /// A ticket can be opened when it has some age. Wait.
+    #[error("the ticket can be opened from {0} on")]
+    TicketTooYoung(UnixMillis),
+    /// A ticket was bought for other data, another score or another salt, or by somebody else.
+    #[error("what is submitted is not what the ticket is bound to")]
+    SubmissionMismatch,
+    /// An object is not there, or no target.
+    #[error("object {0} is no target")]
+    NotATarget(ObjectId),
+    /// Somebody was faster. Give the ticket back, and try another target.
+    #[error("target {0} is filled")]
+    TargetFilled(ObjectId),
+    /// A model does not compete for this target.
+    #[error("model {0} does not compete for the target")]
+    NotAContender(ObjectId),
+    /// Data has a byte at least, and not more than so many.
+    #[error("data has 1 to {0} bytes")]
+    WrongDataSize(u32),
+    /// The distance is not that of the embedding.
+    #[error("the embedding is at a distance of {0} from the target")]
+    WrongDistance(Distance),
+    /// The data is too far from the target.
+    #[error("the target takes data at a distance of {0} at most")]
+    TooFar(Distance),
+    /// The same data has filled a target.
+    #[error("the data has filled target {0}")]
+    DataUsed(ObjectId),
+    /// What was submitted is not settled.
+    #[error("target {0} is not settled")]
+    NotSettled(ObjectId),
+    /// It is too early, or too early for anybody else but the submitter and the owner of the model.
+    #[error("the reward can be claimed from epoch {0} on")]
+    NotClaimable(Epoch),
+    /// The sender's validator has no seat in this audit, or has said it.
+    #[error("validator {0} has nothing to audit")]
+    NothingToAudit(ObjectId),
+    /// It is not the time for it.
+    #[error("verdicts are sealed before {0}, and opened from then on")]
+    WrongHalf(UnixMillis),
+    /// What is opened is not what was sealed.
+    #[error("the opening is not what was sealed")]
+    SealMismatch,
 }
 
 /// What a transaction cost, by what for. Nothing of it is given back. BCS: the fields in order.
@@ -321,6 +375,93 @@ pub enum Event {
     ModelUpdated {
         /// Which.
         model: ObjectId,
+    },
+    /// There is a new target.
+    TargetSpawned {
+        /// Which.
+        target: ObjectId,
+        /// What is paid for it.
+        reward: Shannons,
+    },
+    /// Somebody may fill a target.
+    TicketBought {
+        /// Which.
+        target: ObjectId,
+        /// Who.
+        by: Address,
+        /// What is locked.
+        bond: Shannons,
+    },
+    /// A ticket was given back.
+    TicketReturned {
+        /// By whom.
+        by: Address,
+        /// What it has lost.
+        lost: Shannons,
+    },
+    /// Somebody has filled a target.
+    TargetFilled {
+        /// Which.
+        target: ObjectId,
+        /// Who.
+        by: Address,
+        /// Which model is said to have won.
+        winner: ObjectId,
+    },
+    /// These validators are to audit what was submitted.
+    SeatsDrawn {
+        /// For which target.
+        target: ObjectId,
+        /// Who.
+        seats: Vec<ObjectId>,
+    },
+    /// A validator has sealed what it has found.
+    Sealed {
+        /// For which target.
+        target: ObjectId,
+        /// Who.
+        by: ObjectId,
+    },
+    /// A validator has opened what it has sealed.
+    Opened {
+        /// For which target.
+        target: ObjectId,
+        /// Who.
+        by: ObjectId,
+        /// What it has found.
+        verdict: Verdict,
+    },
+    /// What was submitted is settled.
+    Settled {
+        /// For which target.
+        target: ObjectId,
+        /// Whether the submitter was right; nobody knows where there is none.
+        outcome: Option<Verdict>,
+    },
+    /// A target was not filled. Its reward is the emission pool's.
+    TargetUnfilled {
+        /// Which.
+        target: ObjectId,
+    },
+    /// A submitter was paid.
+    Claimed {
+        /// For which target.
+        target: ObjectId,
+        /// Who.
+        submitter: Address,
+        /// How much, the bond included.
+        amount: Shannons,
+        /// What somebody else has for it.
+        finder_fee: Shannons,
+    },
+    /// A verdict was false, and cost a part of the validator's pool.
+    FalseVerdict {
+        /// For which target.
+        target: ObjectId,
+        /// Whose.
+        by: ObjectId,
+        /// How much.
+        amount: Shannons,
     },
 }
 

@@ -29,6 +29,7 @@ pub mod params;
 pub mod peer;
 pub mod score;
 pub mod stake;
+pub mod target;
 pub mod time;
 pub mod transaction;
 pub mod validator;
@@ -56,6 +57,10 @@ pub use params::{GenesisParams, ParamsError, ProtocolParams};
 pub use peer::PeerId;
 pub use score::{Direction, Distance, Embedding, Loss, distance};
 pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};
+pub use target::{
+    Audit, AuditRound, Contender, Difficulty, Fill, Opening, Pace, Score, Seat, Target, Targets, Ticket,
+    Verdict, receipt_id,
+};
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
 pub use validator::{

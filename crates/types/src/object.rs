@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChainId, Economy, Epoch, Model, Models, ObjectDigest, ObjectId, ProtocolVersion, Shannons, StakedSoma,
-    TransactionDigest, UnixMillis, Validator, Validators, Version,
+    Target, Targets, Ticket, TransactionDigest, UnixMillis, Validator, Validators, Version,
 };
 
 /// Who may use an object. BCS: variants 0 and 1.
@@ -60,6 +60,14 @@ pub enum Content {
     Models(Models),
     /// A model.
     Model(Box<Model>),
+    /// What belongs to all targets.
+    Targets(Targets),
+    /// A target.
+    Target(Box<Target>),
+    /// The right to fill a target.
+    Ticket(Ticket),
+    /// Data has filled this target.
+    DataReceipt(ObjectId),
 }
 
 /// One version of an object. BCS: the fields in order.

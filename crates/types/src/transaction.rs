@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attestation, Bounded, ChainId, Epoch, Equivocation, Line, Manifest, Metadata, ObjectId, ObjectRef,
-    ProvedKeys, Reveal, Shannons, TransactionDigest, Validator,
+    Opening, ProvedKeys, Reveal, Score, Shannons, TransactionDigest, Validator, receipt_id,
 };
 
 /// Objects that one transaction names at most, in each of its lists.
@@ -182,12 +182,69 @@ pub enum TransactionKind {
         /// What was found.
         attestation: Attestation,
     },
+    /// Buys a ticket for a target.
+    CommitSubmission {
+        /// For which.
+        target: ObjectId,
+        /// As [`Score::commitment`] says.
+        commitment: Digest,
+        /// What is locked: the target's reward, and something for each byte of the data.
+        bond: Shannons,
+        /// The sender's. It may be the first gas coin.
+        coin: ObjectRef,
+    },
+    /// Opens a ticket, and fills its target.
+    SubmitData {
+        /// Which.
+        target: ObjectId,
+        /// The sender's.
+        ticket: ObjectRef,
+        /// Where the data is.
+        data: Box<Manifest>,
+        /// What the models make of it.
+        score: Box<Score>,
+        /// With which the ticket was bound to all that.
+        salt: [u8; 32],
+    },
+    /// Gives a ticket back, for its bond less a fee.
+    ReturnTicket {
+        /// The sender's.
+        ticket: ObjectRef,
+    },
+    /// Pays what a submitter has earned.
+    ClaimRewards {
+        /// For which target.
+        target: ObjectId,
+    },
+    /// Says what a validator has found without telling it. It is a duty, and free.
+    SealVerdict {
+        /// The sender's.
+        validator: ObjectId,
+        /// Of which target.
+        target: ObjectId,
+        /// As [`Opening::seal`] says.
+        seal: Digest,
+    },
+    /// Tells what a validator has sealed. It is a duty, and free.
+    OpenVerdict {
+        /// The sender's.
+        validator: ObjectId,
+        /// Of which target.
+        target: ObjectId,
+        /// What was found.
+        opening: Opening,
+        /// With which it was sealed.
+        salt: [u8; 32],
+    },
 }
 
 impl TransactionKind {
     /// Whether it is a validator's duty, which costs nothing.
     pub const fn is_duty(&self) -> bool {
-        matches!(self, Self::AttestCustody { .. })
+        matches!(
+            self,
+            Self::AttestCustody { .. } | Self::SealVerdict { .. } | Self::OpenVerdict { .. }
+        )
     }
 
     /// The owned objects that it uses, as often as it names them.
@@ -198,7 +255,9 @@ impl TransactionKind {
             | Self::AddValidator { coin, .. }
             | Self::CreateModel { coin, .. }
             | Self::CommitModel { coin, .. }
-            | Self::AddStakeToModel { coin, .. } => std::slice::from_ref(coin),
+            | Self::AddStakeToModel { coin, .. }
+            | Self::CommitSubmission { coin, .. } => std::slice::from_ref(coin),
+            Self::SubmitData { ticket, .. } | Self::ReturnTicket { ticket } => std::slice::from_ref(ticket),
             Self::PayCoins { coins, .. } => coins,
             Self::TransferObjects { objects, .. } => objects,
             Self::WithdrawStake { stake, .. } => std::slice::from_ref(stake),
@@ -211,7 +270,10 @@ impl TransactionKind {
             | Self::RevealModel { .. }
             | Self::SetModelCommissionRate { .. }
             | Self::DeactivateModel { .. }
-            | Self::AttestCustody { .. } => &[],
+            | Self::AttestCustody { .. }
+            | Self::ClaimRewards { .. }
+            | Self::SealVerdict { .. }
+            | Self::OpenVerdict { .. } => &[],
         }
     }
 
@@ -221,7 +283,17 @@ impl TransactionKind {
             Self::TransferCoin { .. }
             | Self::PayCoins { .. }
             | Self::TransferObjects { .. }
-            | Self::CreateModel { .. } => vec![],
+            | Self::CreateModel { .. }
+            | Self::CommitSubmission { .. }
+            | Self::ReturnTicket { .. } => vec![],
+            Self::SubmitData { target, data, .. } => vec![*target, receipt_id(data.checksum)],
+            Self::ClaimRewards { target } => vec![*target],
+            Self::SealVerdict {
+                validator, target, ..
+            }
+            | Self::OpenVerdict {
+                validator, target, ..
+            } => vec![*validator, *target],
             Self::CommitModel { model, .. }
             | Self::RevealModel { model, .. }
             | Self::SetModelCommissionRate { model, .. }
@@ -252,8 +324,13 @@ impl TransactionKind {
             Self::TransferCoin { amount, .. } => usize::from(amount.is_some()),
             Self::PayCoins { amounts, .. } => amounts.as_ref().map_or(0, |amounts| amounts.len()),
             Self::TransferObjects { .. } => 0,
-            Self::AddStake { .. } | Self::WithdrawStake { .. } | Self::AddStakeToModel { .. } => 1,
-            Self::AddValidator { .. } | Self::CreateModel { .. } => 2,
+            Self::AddStake { .. }
+            | Self::WithdrawStake { .. }
+            | Self::AddStakeToModel { .. }
+            | Self::CommitSubmission { .. }
+            | Self::SubmitData { .. }
+            | Self::ReturnTicket { .. } => 1,
+            Self::AddValidator { .. } | Self::CreateModel { .. } | Self::ClaimRewards { .. } => 2,
             Self::RemoveValidator { .. }
             | Self::ReportValidator { .. }
             | Self::UndoReportValidator { .. }
@@ -264,7 +341,9 @@ impl TransactionKind {
             | Self::RevealModel { .. }
             | Self::SetModelCommissionRate { .. }
             | Self::DeactivateModel { .. }
-            | Self::AttestCustody { .. } => 0,
+            | Self::AttestCustody { .. }
+            | Self::SealVerdict { .. }
+            | Self::OpenVerdict { .. } => 0,
         }
     }
 }
@@ -387,7 +466,16 @@ impl Transaction {
             | TransactionKind::RevealModel { .. }
             | TransactionKind::SetModelCommissionRate { .. }
             | TransactionKind::DeactivateModel { .. }
-            | TransactionKind::AttestCustody { .. } => Ok(()),
+            | TransactionKind::AttestCustody { .. }
+            | TransactionKind::ReturnTicket { .. }
+            | TransactionKind::ClaimRewards { .. }
+            | TransactionKind::SealVerdict { .. }
+            | TransactionKind::OpenVerdict { .. } => Ok(()),
+            TransactionKind::CommitSubmission { bond, .. } => amounts(&[*bond]),
+            TransactionKind::SubmitData { data, .. } if data.url.as_str().is_empty() => {
+                Err(TransactionError::Empty("url"))
+            }
+            TransactionKind::SubmitData { .. } => Ok(()),
             TransactionKind::CommitModel { manifest, .. } if manifest.url.as_str().is_empty() => {
                 Err(TransactionError::Empty("url"))
             }

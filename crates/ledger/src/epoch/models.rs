@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use types::{
-    Content, Custodian, Custody, Economy, Event, Model, Models, ObjectId, Offer, Reveal, Shannons, Stage,
-    Validators, VotingPower, Weights,
+    Content, Custodian, Custody, Economy, Event, Model, Models, ObjectId, Offer, Owner, Reveal, Rounding,
+    Shannons, Stage, Validators, VotingPower, Weights,
 };
 
 use super::{Close, CloseError, owes_nothing};
@@ -51,6 +51,7 @@ impl Close<'_, '_> {
         &mut self,
         models: &mut Models,
         economy: &mut Economy,
+        mut rewards: Earned,
     ) -> Result<(Earned, Vec<ObjectId>), CloseError> {
         let (mut earned, mut unclear, mut active) = (Earned::new(), Vec::new(), Vec::new());
         for id in models.all.clone() {
@@ -64,10 +65,29 @@ impl Close<'_, '_> {
                 Verdict::Unclear => unclear.push(id),
                 Verdict::Dropped => self.drop_offer(id, &mut model, economy, &mut earned)?,
             }
+            let reward = rewards.remove(&id).unwrap_or_default();
+            let commission = reward.mul_div(model.commission_bps.into(), 10_000, Rounding::Down)?;
+            let unowned = pool::reward(&mut model.pool, reward.checked_sub(commission)?);
+            economy.emission = economy.emission.checked_add(unowned)?;
             model.commission_bps = model.next_commission_bps;
             if pool::is_waiting(&model.pool) {
                 let dust = pool::settle(&mut model.pool, self.epoch, self.params.unbonding_epochs)?;
                 economy.emission = economy.emission.checked_add(dust)?;
+            }
+            if commission > Shannons::ZERO {
+                let content = match pool::restake(&mut model.pool, commission) {
+                    Ok(receipt) => Content::StakedSoma(receipt),
+                    // A pool that takes no stake any more is paid beside.
+                    Err(_) => Content::Coin(commission),
+                };
+                self.overlay.create(Owner::Address(model.owner), content);
+            }
+            if reward > Shannons::ZERO {
+                self.overlay.tell(Event::Rewarded {
+                    pool: id,
+                    amount: reward.checked_sub(commission)?,
+                    commission,
+                });
             }
             let is_poor = model.pool.closed || model.pool.balance < self.params.model_min_stake;
             if is_poor && model.stage != Stage::Inactive {
@@ -88,6 +108,10 @@ impl Close<'_, '_> {
                 }
             }
             self.put(id, Content::Model(model))?;
+        }
+        // What models have earned that are no more.
+        for amount in rewards.into_values() {
+            economy.emission = economy.emission.checked_add(amount)?;
         }
         // Where there are too many, those with the least stake go.
         active.sort_unstable();

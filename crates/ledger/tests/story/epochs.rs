@@ -8,11 +8,12 @@ use ledger::{CloseError, Memory, Objects, close};
 use proptest::prelude::*;
 use types::{
     Bounded, Content, Economy, Epoch, Event, Failure, Object, ObjectId, Owner, SOMA, Shannons, Stake, Status,
-    System, Transaction, TransactionDigest, TransactionKind, UnixMillis, Validators, Version, VotingPower,
+    System, Targets, Transaction, TransactionDigest, TransactionKind, UnixMillis, Validators, Version,
+    VotingPower,
 };
 
 use crate::kit::{chain, user};
-use crate::network::{Network, params, soma, validator_id};
+use crate::network::{Network, no_targets, params, soma, validator_id};
 
 #[test]
 fn an_epoch_divides_fees_and_a_fifth_of_the_emission_by_power() {
@@ -340,13 +341,17 @@ fn a_state_without_a_system_has_no_epochs() {
 
 #[test]
 fn the_emission_lasts_for_its_years_and_ends_with_nothing_left_out() {
-    // Validators have a fifth of 1,370 SOMA a day while the rest is not handed out yet.
+    // Validators have a fifth of 1,370 SOMA a day, and without models there are no targets.
     let mut network = Network::new(&[1_000, 1_000, 1_000], &[]);
     let all = network.economy().emission.get();
     for _ in 0..100 {
         network.close();
     }
-    let handed_out = all - network.economy().emission.get();
+    let Content::Targets(targets) = network.content(Targets::ID) else {
+        panic!("it is what belongs to all targets")
+    };
+    let left = network.economy().emission.get() + targets.budget.get();
+    let handed_out = all - left;
     // The first end had nobody to give to; less than a shannon for each member is left each day.
     let most = 99 * soma(274).get();
     assert!(
@@ -357,8 +362,9 @@ fn the_emission_lasts_for_its_years_and_ends_with_nothing_left_out() {
         emission: Shannons::new(1_001),
         ..network.economy()
     };
-    let rest = Shannons::new(network.economy().emission.get() - 1_001);
+    let rest = Shannons::new(left - 1_001);
     network.change(Economy::ID, Content::Economy(last));
+    network.change(Targets::ID, Content::Targets(no_targets()));
     let id = ObjectId::from_low(99);
     let coin = Object {
         id,

@@ -6,9 +6,11 @@ use crypto::{Address, Digest, Ed25519SecretKey, UserSignature, Verified};
 use ledger::{Context, Memory, Objects, Outcome, Prices, Reject, execute, money};
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Object, ObjectId, ObjectRef, Owner,
-    ProtocolParams, ProtocolVersion, Shannons, SignedTransaction, System, Transaction, TransactionDigest,
-    TransactionKind, UnixMillis, Version,
+    ProtocolParams, ProtocolVersion, Shannons, SignedTransaction, System, Targets, Transaction,
+    TransactionDigest, TransactionKind, UnixMillis, Version,
 };
+
+use crate::network::no_targets;
 
 pub const PRICES: Prices = Prices {
     base: Shannons::new(1_000),
@@ -76,6 +78,11 @@ impl World {
                 is_safe_mode: false,
             }),
         };
+        let targets = Object {
+            id: Targets::ID,
+            content: Content::Targets(no_targets()),
+            ..economy.clone()
+        };
         Self {
             context: Context {
                 system,
@@ -83,8 +90,9 @@ impl World {
                 prices: PRICES,
                 params: ProtocolParams::of(ProtocolVersion::new(1)).unwrap(),
                 beacon: None,
+                at: UnixMillis::new(0),
             },
-            state: coins.chain([economy]).collect(),
+            state: coins.chain([economy, targets]).collect(),
             fees: Shannons::ZERO,
         }
     }

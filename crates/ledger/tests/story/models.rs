@@ -12,7 +12,7 @@ use crate::kit::user;
 use crate::network::{Network, params, soma, validator_id};
 
 /// Four members of equal stake with coins to pay from, and two users with many.
-fn network() -> Network {
+pub fn network() -> Network {
     let mut network = Network::new(&[100_000; 4], &[300_000, 300_000]);
     (20..24).for_each(|number| network.pay(0, number, soma(1_000)));
     network.close();
@@ -23,7 +23,7 @@ fn failure(failure: Failure) -> Status {
     Status::Failure(failure)
 }
 
-fn creation(network: &Network, number: u8, amount: Shannons) -> TransactionKind {
+pub fn creation(network: &Network, number: u8, amount: Shannons) -> TransactionKind {
     TransactionKind::CreateModel {
         architecture: params().model_architecture,
         commission_bps: 500,
@@ -60,7 +60,7 @@ fn shown(seed: u8) -> Reveal {
     }
 }
 
-fn commitment(network: &Network, number: u8, model: ObjectId, seed: u8) -> TransactionKind {
+pub fn commitment(network: &Network, number: u8, model: ObjectId, seed: u8) -> TransactionKind {
     TransactionKind::CommitModel {
         model,
         manifest: Box::new(manifest()),
@@ -74,15 +74,23 @@ fn commit(network: &mut Network, number: u8, model: ObjectId, seed: u8) {
     assert_eq!(network.ask(number, kind), Status::Success);
 }
 
-fn reveal(network: &mut Network, number: u8, model: ObjectId, seed: u8) -> Status {
-    let kind = TransactionKind::RevealModel {
+pub fn revelation(model: ObjectId, seed: u8) -> TransactionKind {
+    TransactionKind::RevealModel {
         model,
         reveal: Box::new(shown(seed)),
-    };
-    network.ask(number, kind)
+    }
 }
 
-fn attest(network: &mut Network, by: u8, model: ObjectId, attestation: Attestation) -> Result<(), Reject> {
+fn reveal(network: &mut Network, number: u8, model: ObjectId, seed: u8) -> Status {
+    network.ask(number, revelation(model, seed))
+}
+
+pub fn attest(
+    network: &mut Network,
+    by: u8,
+    model: ObjectId,
+    attestation: Attestation,
+) -> Result<(), Reject> {
     let kind = TransactionKind::AttestCustody {
         validator: validator_id(by),
         model,
@@ -91,7 +99,7 @@ fn attest(network: &mut Network, by: u8, model: ObjectId, attestation: Attestati
     network.serve(20 + by, kind)
 }
 
-fn model(network: &Network, id: ObjectId) -> Box<Model> {
+pub fn model(network: &Network, id: ObjectId) -> Box<Model> {
     let Content::Model(model) = network.content(id) else {
         panic!("it is a model")
     };
@@ -115,7 +123,7 @@ fn offer(network: &mut Network, id: ObjectId, seed: u8) {
     assert_eq!(reveal(network, 0, id, seed), Status::Success);
 }
 
-fn active(network: &mut Network, seed: u8) -> ObjectId {
+pub fn active(network: &mut Network, seed: u8) -> ObjectId {
     let id = revealed(network, seed);
     for by in 0..4 {
         attest(network, by, id, Attestation::Held).unwrap();
@@ -332,8 +340,10 @@ fn what_nobody_judges_can_be_committed_to_again() {
     let mut network = network();
     let id = revealed(&mut network, 1);
     for _ in 0..2 {
+        // Half is less than two thirds.
         attest(&mut network, 0, id, Attestation::Held).unwrap();
-        attest(&mut network, 1, id, REJECTED).unwrap();
+        attest(&mut network, 1, id, Attestation::Held).unwrap();
+        attest(&mut network, 2, id, REJECTED).unwrap();
         let now = network.system().epoch;
         let events = network.close();
         assert!(!events.iter().any(|event| matches!(event, Event::Slashed { .. })));
@@ -416,15 +426,27 @@ fn whoever_is_committed_cannot_escape_the_reveal() {
 fn w_h15_the_least_stake_is_maintained() {
     let mut network = network();
     let id = active(&mut network, 1);
-    let kind = TransactionKind::WithdrawStake {
-        validator: id,
-        stake: network.of(0, false)[0],
-        amount: None,
-    };
-    assert_eq!(network.ask(0, kind), Status::Success);
-    assert!(model(&network, id).weights().is_some(), "until the epoch closes");
-    let events = network.close();
-    assert!(events.contains(&Event::ModelInactive { model: id }));
+    network.params.model_min_stake = soma(5);
+    for (left, is_enough) in [(5, true), (4, false)] {
+        let amount = model(&network, id).pool.balance.get() - soma(left).get();
+        // One of the receipts stands for what leaves already.
+        let done = network.of(0, false).into_iter().any(|stake| {
+            let kind = TransactionKind::WithdrawStake {
+                validator: id,
+                stake: network.state.get(&stake.id).unwrap().reference(),
+                amount: Some(Shannons::new(amount)),
+            };
+            network.ask(0, kind) == Status::Success
+        });
+        assert!(done);
+        if !is_enough {
+            // What was paid for an update goes where forfeited money goes.
+            commit(&mut network, 0, id, 2);
+        }
+        assert!(model(&network, id).weights().is_some(), "until the epoch closes");
+        let events = network.close();
+        assert_eq!(events.contains(&Event::ModelInactive { model: id }), !is_enough);
+    }
 }
 
 #[test]

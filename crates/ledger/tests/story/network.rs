@@ -1,11 +1,16 @@
 //! Validators with stake, users with coins, and what they ask for.
 
 use crypto::{BlsSecretKey, Digest, Ed25519SecretKey, Verified};
-use ledger::{Application, Applied, Context, Genesis, Memory, Objects, Prices, Reject, close, pool, root};
+use std::collections::BTreeSet;
+
+use ledger::{
+    Application, Applied, Context, Genesis, Memory, Objects, Prices, Reject, close, difficulty, pool, root,
+};
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Models, Object, ObjectId,
-    ObjectRef, Owner, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status, System,
-    Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator, Validators, Version,
+    ObjectRef, Owner, Pace, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status,
+    System, Targets, Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator, Validators,
+    Version,
 };
 
 use crate::kit::{chain, money_in, signed, user};
@@ -37,6 +42,17 @@ pub fn keys_for(chain: ChainId, prover: u8, number: u8) -> ProvedKeys {
     ProvedKeys::prove(chain, user(prover), &network, &consensus_key(number), &bls)
 }
 
+/// What there is of targets before the first epoch ends.
+pub fn no_targets() -> Targets {
+    Targets {
+        budget: Shannons::ZERO,
+        pace: Pace::default(),
+        difficulty: difficulty::first(&params()),
+        hits: 0,
+        undrawn: BTreeSet::new(),
+    }
+}
+
 /// A network of validators with stake of their own, and users with coins. Validators are the users from 20 on.
 pub struct Network {
     pub state: Memory,
@@ -48,6 +64,8 @@ pub struct Network {
     pub commit: u64,
     pub at: u64,
     pub params: ProtocolParams,
+    /// Milliseconds since the epoch's start.
+    pub clock: u64,
     /// The beacon of the next commit.
     pub beacon: Option<Digest>,
 }
@@ -105,6 +123,7 @@ impl Network {
             Owner::Shared,
             Content::Models(Models::default()),
         ));
+        objects.push(object(Targets::ID, Owner::Shared, Content::Targets(no_targets())));
         Self::with(objects)
     }
 
@@ -122,6 +141,7 @@ impl Network {
             commit: 0,
             at: 0,
             params: params(),
+            clock: 0,
             beacon: None,
         }
     }
@@ -212,6 +232,7 @@ impl Network {
                 ..self.prices
             },
             params: self.params,
+            at: UnixMillis::new(self.at + self.clock),
             beacon: self.beacon,
         }
     }
@@ -334,6 +355,7 @@ impl Network {
 
     pub fn close(&mut self) -> Vec<Event> {
         self.at += 86_400_000;
+        self.clock = 0;
         let end = close(&self.params, &self.state, UnixMillis::new(self.at)).unwrap();
         let mut root = root::root(self.state.iter());
         root.unite(&root::change(&self.state, &end.writes));
