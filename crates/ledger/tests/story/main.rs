@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
+mod audits;
 mod coins;
 mod epochs;
 mod faults;
