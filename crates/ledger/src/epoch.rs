@@ -30,6 +30,8 @@ pub struct EpochChange {
     pub effects: Effects,
     /// What the state takes in.
     pub writes: Writes,
+    /// Why it ended in safe mode, if it did: for the operator, who is to look.
+    pub trouble: Option<CloseError>,
 }
 
 /// Why an epoch ends in safe mode, or a state has no epochs. A bug in either case.
@@ -134,7 +136,10 @@ pub fn close(
         is_kept.map_err(|_: Failure| CloseError::Supply)?;
         Ok::<_, CloseError>(overlay)
     };
-    let overlay = run(false).or_else(|_| run(true))?;
+    let (overlay, trouble) = match run(false) {
+        Ok(overlay) => (overlay, None),
+        Err(trouble) => (run(true)?, Some(trouble)),
+    };
     let versions = inputs.values().map(|live| live.object().version);
     let version = versions.max().and_then(Version::next).unwrap_or(Version::MAX);
     let (writes, changes) = written(&overlay, version);
@@ -151,6 +156,7 @@ pub fn close(
             events: overlay.into_events(),
         },
         writes,
+        trouble,
     })
 }
 

@@ -317,6 +317,7 @@ fn an_epoch_that_cannot_be_closed_ends_in_safe_mode_and_the_next_hands_out_what_
     assert_eq!(network.stake(0, 0, soma(5)), Status::Success);
     let before = network.economy();
     assert_eq!(network.close(), [Event::SafeMode]);
+    assert_eq!(network.trouble, Some(CloseError::Missing(validator_id(9))));
     let after = network.economy();
     assert!(after.is_safe_mode);
     assert_eq!((after.emission, after.fees), (before.emission, before.fees));

@@ -4,7 +4,8 @@ use crypto::{BlsSecretKey, Digest, Ed25519SecretKey, Verified};
 use std::collections::BTreeSet;
 
 use ledger::{
-    Application, Applied, Context, Genesis, Memory, Objects, Prices, Reject, close, difficulty, pool, root,
+    Application, Applied, CloseError, Context, Genesis, Memory, Objects, Prices, Reject, close, difficulty,
+    pool, root,
 };
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Models, Object, ObjectId,
@@ -64,6 +65,8 @@ pub struct Network {
     pub commit: u64,
     pub at: u64,
     pub params: ProtocolParams,
+    /// Why the last epoch ended in safe mode.
+    pub trouble: Option<CloseError>,
     /// Milliseconds since the epoch's start.
     pub clock: u64,
     /// The beacon of the next commit.
@@ -141,6 +144,7 @@ impl Network {
             commit: 0,
             at: 0,
             params: params(),
+            trouble: None,
             clock: 0,
             beacon: None,
         }
@@ -362,6 +366,11 @@ impl Network {
         self.state.apply(end.writes);
         assert_eq!(root, root::root(self.state.iter()));
         self.check_supply();
+        assert_eq!(
+            end.trouble.is_some(),
+            end.effects.events.contains(&Event::SafeMode)
+        );
+        self.trouble = end.trouble;
         end.effects.events
     }
 
