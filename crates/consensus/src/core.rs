@@ -25,8 +25,8 @@ use self::recover::Recovery;
 use crate::block::{Payloads, SignedBlock};
 use crate::committer::Committer;
 use crate::credit::Credit;
-use crate::dag::{Dag, Resolved};
-use crate::fetcher::Fetcher;
+use crate::dag::{Dag, Resolved, Want};
+use crate::fetcher::{Brought, Fetcher};
 use crate::held::Held;
 use crate::linearizer::{Chain, Led};
 use crate::machine::{Action, AskId, Event, Fault, Now, Refused, Status, Unanswered};
@@ -101,6 +101,8 @@ pub struct Core<S: Suite> {
     is_ready: bool,
     /// Whether that is a quorum without those that have equivocated.
     has_quorum: bool,
+    /// Whether the last block was made without one: the next need not wait for it as long.
+    is_short: bool,
 
     catch_up: CatchUp,
     recovery: Option<Recovery>,
@@ -185,6 +187,7 @@ impl<S: Suite> Core<S> {
             round_at: now.mono,
             is_ready: false,
             has_quorum: false,
+            is_short: false,
             progress_at: now.mono,
             catch_up: CatchUp::new(signer.index),
             recovery: restored.marker.is_none().then(Recovery::new),
@@ -329,6 +332,7 @@ impl<S: Suite> Core<S> {
                 self.fetcher.search_for(author, want, from, now.mono);
             }
         }
+        self.fetcher.overtake(now.mono, &self.pace);
         while let Some((to, request)) = self.fetcher.ask(self.asked, now.mono, &self.pace) {
             self.question(to, request);
         }
@@ -365,17 +369,20 @@ impl<S: Suite> Core<S> {
             } else {
                 self.pace.fetch_wait
             };
+            let brought: Vec<BlockRef> = blocks.iter().map(|block| block.reference()).collect();
             for block in blocks {
                 self.hear(&block);
                 // Whoever has a block has its parents.
                 let from = to.unwrap_or(block.reference().author);
                 self.admit(from, block, now);
             }
-            let held = &self.held;
+            let brought = |want: &Want| match want {
+                Want::Name(name) if brought.contains(name) && self.held.has(name) => Brought::Held,
+                Want::Slot(at) if brought.iter().any(|name| name.slot() == *at) => Brought::Other,
+                Want::Name(_) | Want::Slot(_) => Brought::Nothing,
+            };
             self.fetcher
-                .answered(ask.0, now.mono, pause, &self.pace, is_silent, |want| {
-                    held.has(want)
-                });
+                .answered(ask.0, now.mono, pause, &self.pace, is_silent, brought);
             to
         };
         if let (true, Some(peer)) = (blame, to) {

@@ -5,6 +5,9 @@
 //! comes in, since a parent of it is made up, keeps what is owed for it, so that its author soon has no credit, and the others
 //! have all of theirs.
 //!
+//! What only an equivocator has built on proves no need: a block of its own is a debt of nobody, until somebody else's settles it
+//! and all below it.
+//!
 //! What is owed is not stored: after a restart nobody owes anything. An author whose block needs more at once than its credit is
 //! served through the blocks of others and, in the end, by a commit, for which no credit is needed.
 
@@ -16,7 +19,7 @@ use types::{AuthorityIndex, BlockRef, Round};
 const MOST_BLOCKS: usize = 256;
 
 struct Debt {
-    by: AuthorityIndex,
+    by: Option<AuthorityIndex>,
     bytes: usize,
 }
 
@@ -46,14 +49,16 @@ impl Credit {
     /// Whether an author may owe one more block, of so many bytes. The first may have any length.
     pub fn has_room(&self, author: AuthorityIndex, bytes: usize) -> bool {
         let owes = self.authors[slot(author)];
-        owes.blocks == 0 || owes.blocks < MOST_BLOCKS && owes.bytes + bytes <= self.most_bytes
+        owes.blocks == 0 || owes.blocks < MOST_BLOCKS && bytes <= self.most_bytes.saturating_sub(owes.bytes)
     }
 
-    /// A block was accepted for this author's.
-    pub fn charge(&mut self, name: BlockRef, by: AuthorityIndex, bytes: usize) {
-        let owes = &mut self.authors[slot(by)];
-        owes.blocks += 1;
-        owes.bytes += bytes;
+    /// A block was accepted for this author's, or for nobody's.
+    pub fn charge(&mut self, name: BlockRef, by: Option<AuthorityIndex>, bytes: usize) {
+        if let Some(by) = by {
+            let owes = &mut self.authors[slot(by)];
+            owes.blocks += 1;
+            owes.bytes += bytes;
+        }
         let before = self.debts.insert(name, Debt { by, bytes });
         assert!(before.is_none(), "a block is accepted once");
     }
@@ -79,10 +84,18 @@ impl Credit {
         }
     }
 
+    /// Blocks that an author owes.
+    #[cfg(test)]
+    pub fn owes(&self, author: AuthorityIndex) -> usize {
+        self.authors[slot(author)].blocks
+    }
+
     fn repay(&mut self, debt: &Debt) {
-        let owes = &mut self.authors[slot(debt.by)];
-        owes.blocks -= 1;
-        owes.bytes -= debt.bytes;
+        if let Some(by) = debt.by {
+            let owes = &mut self.authors[slot(by)];
+            owes.blocks -= 1;
+            owes.bytes -= debt.bytes;
+        }
     }
 }
 
@@ -114,11 +127,11 @@ mod tests {
         let mut credit = Credit::new(4, 1_000);
         for salt in 0..=u8::MAX {
             assert!(credit.has_room(index(1), 1));
-            credit.charge(name(5, salt), index(1), 1);
+            credit.charge(name(5, salt), Some(index(1)), 1);
         }
         assert!(!credit.has_room(index(1), 1));
         assert!(credit.has_room(index(2), 2_000), "a first block has any length");
-        credit.charge(name(6, 0), index(2), 900);
+        credit.charge(name(6, 0), Some(index(2)), 900);
         assert!(credit.has_room(index(2), 100));
         assert!(!credit.has_room(index(2), 101));
         assert!(credit.settle(&name(5, 7)));

@@ -186,9 +186,11 @@ pub struct Dag<S: Suite> {
     unordered: usize,
 }
 
-/// Blocks of one slot that are accepted at most: as many as there are positions. How many an equivocator gets accepted is bounded
-/// long before by `credit`.
+/// Blocks of one slot that are accepted at most, whatever needs them: as many as there are positions.
 pub const MAX_IN_SLOT: usize = u16::MAX as usize + 1;
+
+/// Blocks of one slot that are accepted at most because blocks need them: looking one up takes as long as there are many.
+pub const MAX_NEEDED_IN_SLOT: usize = 4_096;
 
 /// How many ways to read parents in short are tried when authors have several blocks in a slot.
 const MAX_READINGS: usize = 16;

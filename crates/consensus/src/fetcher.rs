@@ -41,17 +41,26 @@ impl Search {
     fn is_guess(&self) -> bool {
         !self.told.contains(self.next)
     }
-
-    /// Whether the next is asked now, or was not asked yet.
-    fn is_fresh(&self) -> bool {
-        self.asked.is_some() || !self.tried.contains(self.next)
-    }
 }
 
 struct Question {
     to: AuthorityIndex,
     wants: Vec<Want>,
     is_guess: bool,
+    /// When it was asked. When it has had its time, others that are told to have it are asked as well.
+    at: Mono,
+    had_its_time: bool,
+}
+
+/// What an answer has brought of what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// Nothing.
+    Nothing,
+    /// It, and it waits for its own parents.
+    Held,
+    /// A block of the slot, which may be another than the one that is meant.
+    Other,
 }
 
 /// What is to be asked of one member.
@@ -104,6 +113,8 @@ pub struct Fetcher<S: Suite> {
     own: AuthorityIndex,
     searches: BTreeMap<Want, Search>,
     questions: BTreeMap<u64, Question>,
+    /// Those that have not had their time.
+    young: BTreeSet<(Mono, u64)>,
     /// By member.
     lines: Vec<Line>,
     /// By author of the blocks that want something.
@@ -120,6 +131,12 @@ const MOST_DOUBLED: u32 = 5;
 /// Guesses under way to one member, at most.
 const GUESSES: usize = 1;
 
+/// Which part of the limit of an answer a question has for itself.
+const TIME: u32 = 2;
+
+/// Which part of it passes before another block of a slot is asked for.
+const OTHER: u32 = 4;
+
 /// How many times the limit of an answer passes before what came and is held is asked for again.
 const HELD_LIMITS: u32 = 4;
 
@@ -133,6 +150,7 @@ impl<S: Suite> Fetcher<S> {
             own,
             searches: BTreeMap::new(),
             questions: BTreeMap::new(),
+            young: BTreeSet::new(),
         }
     }
 
@@ -196,7 +214,13 @@ impl<S: Suite> Fetcher<S> {
         if hint == self.own || search.told.contains(hint) {
             return true;
         }
-        let is_placed = search.is_held || search.told.contains(search.next) && search.is_fresh();
+        let is_placed = match search.asked {
+            _ if search.is_held => true,
+            Some(id) => {
+                !search.is_guess() && self.questions.get(&id).is_some_and(|asked| !asked.had_its_time)
+            }
+            None => search.told.contains(search.next) && !search.tried.contains(search.next),
+        };
         let mut search = self.dequeue(&want).expect("it was just seen there");
         search.told.insert(hint);
         search.tried.remove(hint);
@@ -259,10 +283,56 @@ impl<S: Suite> Fetcher<S> {
         moot.iter().for_each(|want| self.stop(want));
     }
 
-    /// When the next question is due.
+    /// When the next question is due, or has had its time.
     pub fn deadline(&self, pace: &Pace) -> Option<Mono> {
         let lines = self.lines.iter().filter_map(|line| line.next(pace));
-        lines.map(|(due, _)| due).min()
+        let young = self.young.first().map(|(at, _)| *at + pace.fetch_timeout / TIME);
+        lines.map(|(due, _)| due).chain(young).min()
+    }
+
+    /// What was asked some time ago is asked of the next that is told to have it, without waiting for the answer: who answers
+    /// late keeps nobody from asking those that have it.
+    pub fn overtake(&mut self, now: Mono, pace: &Pace) {
+        while let Some((_, id)) = self
+            .young
+            .first()
+            .copied()
+            .filter(|(at, _)| *at + pace.fetch_timeout / TIME <= now)
+        {
+            self.young.pop_first();
+            let Some(question) = self.questions.get_mut(&id) else {
+                continue;
+            };
+            question.had_its_time = true;
+            let (to, wants) = (question.to, question.wants.clone());
+            for want in wants {
+                let search = self.searches.get(&want).copied();
+                let Some(search) = search.filter(|search| search.asked == Some(id)) else {
+                    continue;
+                };
+                if let Some(next) = self.next_told(&search, to) {
+                    self.dequeue(&want);
+                    let (due, asked) = (now, None);
+                    self.enqueue(
+                        want,
+                        Search {
+                            next,
+                            due,
+                            asked,
+                            ..search
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    /// The next member behind this one that is told to have it and was not asked since, those that answer first.
+    fn next_told(&self, search: &Search, to: AuthorityIndex) -> Option<AuthorityIndex> {
+        let is_told = |other: &AuthorityIndex| search.told.contains(*other) && !search.tried.contains(*other);
+        let told = || self.others(to).map(index).filter(is_told);
+        let answering = told().find(|other| !self.lines[slot(*other)].is_silent);
+        answering.or_else(|| told().next())
     }
 
     /// The next question that is due, if there is room for one, under the number `id`.
@@ -296,7 +366,15 @@ impl<S: Suite> Fetcher<S> {
         line.asked += 1;
         line.guessed += usize::from(is_guess);
         let to = index(member);
-        self.questions.insert(id, Question { to, wants, is_guess });
+        let question = Question {
+            to,
+            wants,
+            is_guess,
+            at: now,
+            had_its_time: false,
+        };
+        self.questions.insert(id, question);
+        self.young.insert((now, id));
         let request = Request::Blocks {
             names: Bounded::new(names).expect("a question has no more wants than an answer has blocks"),
             slots: Bounded::new(slots).expect("a question has no more wants than an answer has blocks"),
@@ -312,7 +390,7 @@ impl<S: Suite> Fetcher<S> {
     /// A question has ended, and what it brought has been taken in. What is still searched is asked at once of the next that is
     /// told to have it, and else, after a pause, of the next that answers or, when it was asked in vain of as many as do, of
     /// everybody in turn: the one that has it may have been cut off for a while. It is asked twice as slowly each time that
-    /// all have been asked in vain, for it may be a name that somebody made up. What `is_held` is not asked for again soon.
+    /// all have been asked in vain, for it may be a name that somebody made up. What came and is held is not asked for again soon.
     pub fn answered(
         &mut self,
         id: u64,
@@ -320,11 +398,15 @@ impl<S: Suite> Fetcher<S> {
         pause: Duration,
         pace: &Pace,
         is_silent: bool,
-        is_held: impl Fn(&Want) -> bool,
+        brought: impl Fn(&Want) -> Brought,
     ) {
-        let Some(Question { to, wants, is_guess }) = self.questions.remove(&id) else {
+        let Some(question) = self.questions.remove(&id) else {
             return;
         };
+        self.young.remove(&(question.at, id));
+        let Question {
+            to, wants, is_guess, ..
+        } = question;
         let line = &mut self.lines[slot(to)];
         line.asked -= 1;
         line.guessed -= usize::from(is_guess);
@@ -343,11 +425,10 @@ impl<S: Suite> Fetcher<S> {
                 continue;
             };
             search.asked = None;
-            search.is_held = is_held(&want);
+            let brought = brought(&want);
+            search.is_held = brought == Brought::Held;
             search.vain += usize::from(!search.is_held);
-            let is_told =
-                |other: &AuthorityIndex| search.told.contains(*other) && !search.tried.contains(*other);
-            let told = self.others(to).map(index).find(is_told);
+            let told = self.next_told(&search, to);
             search.next = if planted!(AskedOnce) {
                 to
             } else if let Some(told) = told {
@@ -359,12 +440,12 @@ impl<S: Suite> Fetcher<S> {
             };
             let turns = search.vain / (self.members.size() - 1).max(1);
             let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(MOST_DOUBLED);
-            search.due = if search.is_held {
-                now + pace.fetch_timeout * HELD_LIMITS
-            } else if told.is_some() {
-                now
-            } else {
-                now + pause * (1 << turns)
+            search.due = match (brought, told) {
+                (Brought::Held, _) => now + pace.fetch_timeout * HELD_LIMITS,
+                (Brought::Other, Some(_)) => now + pace.fetch_timeout / OTHER,
+                (Brought::Nothing, Some(_)) => now,
+                (Brought::Other, None) => now + pace.fetch_timeout / OTHER * (1 << turns),
+                (Brought::Nothing, None) => now + pause * (1 << turns),
             };
             self.enqueue(want, search);
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crypto::{Digest, Verified};
-use types::{AuthorityIndex, BlockDigest, BlockRef, Round};
+use crypto::Verified;
+use types::{AuthorityIndex, BlockRef, Round, Slot};
 
 use crate::block::SignedBlock;
 use crate::dag::Want;
@@ -13,6 +13,10 @@ struct Waiting<S: Suite> {
     block: Verified<SignedBlock<S>>,
     from: AuthorityIndex,
     missing: BTreeSet<Want>,
+    /// It names its parents in short, and is wanted in full.
+    in_full: bool,
+    /// On whose share it is held: whoever needs it pays where its author has filled its own.
+    payer: usize,
 }
 
 /// The blocks that wait.
@@ -65,31 +69,26 @@ impl<S: Suite> Held<S> {
         self.bytes
     }
 
-    /// Whether any block waits for it.
+    /// Whether any block waits for it, or it is one that is wanted in full.
     pub fn is_wanted(&self, want: &Want) -> bool {
-        self.wanted.contains_key(want)
+        let in_full = |name| self.blocks.get(name).is_some_and(|waiting| waiting.in_full);
+        self.wanted.contains_key(want) || matches!(want, Want::Name(name) if in_full(name))
     }
 
-    /// What an author's blocks wait for, those of the lowest rounds first, and who sent them.
+    /// What an author's blocks wait for, those of the lowest rounds first, and which of them are wanted in full; and who sent
+    /// them.
     pub fn wants_of(&self, author: AuthorityIndex) -> impl Iterator<Item = (Want, AuthorityIndex)> + '_ {
         let blocks = self.blocks.iter().filter(move |(name, _)| name.author == author);
-        blocks.flat_map(|(_, waiting)| waiting.missing.iter().map(|want| (*want, waiting.from)))
+        blocks.flat_map(|(name, waiting)| {
+            let in_full = waiting.in_full.then_some(Want::Name(*name));
+            let wants = waiting.missing.iter().copied().chain(in_full);
+            wants.map(|want| (want, waiting.from))
+        })
     }
 
-    /// Whether a block is held that would do for it.
-    pub fn has(&self, want: &Want) -> bool {
-        match want {
-            Want::Name(name) => self.blocks.contains_key(name),
-            Want::Slot(at) => {
-                let lowest = BlockRef {
-                    round: at.round,
-                    author: at.author,
-                    digest: BlockDigest::new(Digest::ZERO),
-                };
-                let first = self.blocks.range(lowest..).next();
-                first.is_some_and(|(name, _)| name.slot() == *at)
-            }
-        }
+    /// Whether a block is held.
+    pub fn has(&self, name: &BlockRef) -> bool {
+        self.blocks.contains_key(name)
     }
 
     /// The blocks that wait for a block by its name.
@@ -113,17 +112,18 @@ impl<S: Suite> Held<S> {
             self.remove(&name);
         }
         let bytes = block.frame().len();
-        let author = slot(name.author);
-        while self.authors[author].blocks + 1 > self.most.blocks
-            || self.authors[author].bytes + bytes > self.most.bytes
+        let has_room = |payer: &usize| {
+            let share = &self.authors[*payer];
+            share.blocks < self.most.blocks && share.bytes + bytes <= self.most.bytes
+        };
+        let needed = self.children(&name).filter_map(|child| self.blocks.get(&child));
+        let payers = std::iter::once(slot(name.author)).chain(needed.map(|child| child.payer));
+        let payer = payers.into_iter().find(has_room).unwrap_or(slot(name.author));
+        while self.authors[payer].blocks + 1 > self.most.blocks
+            || self.authors[payer].bytes + bytes > self.most.bytes
         {
-            let highest = self
-                .blocks
-                .keys()
-                .rev()
-                .find(|held| held.author == name.author)
-                .copied();
-            match highest {
+            let highest = self.blocks.iter().rev().find(|(_, held)| held.payer == payer);
+            match highest.map(|(name, _)| *name) {
                 Some(highest) if highest > name => self.remove(&highest),
                 _ => return Admission::Full,
             };
@@ -131,30 +131,36 @@ impl<S: Suite> Held<S> {
         for want in &missing {
             self.wanted.entry(*want).or_default().insert(name);
         }
-        self.authors[author].blocks += 1;
-        self.authors[author].bytes += bytes;
+        self.authors[payer].blocks += 1;
+        self.authors[payer].bytes += bytes;
         self.bytes += bytes;
-        let missing = missing.into_iter().collect();
-        self.blocks.insert(name, Waiting { block, from, missing });
+        let waiting = Waiting {
+            block,
+            from,
+            missing: missing.into_iter().collect(),
+            in_full: false,
+            payer,
+        };
+        self.blocks.insert(name, waiting);
         Admission::Held
     }
 
-    /// The blocks that wait for any block of a slot of this author wait for themselves in full from now on. Yields them, and who
-    /// sent them.
-    pub fn in_full(&mut self, author: AuthorityIndex) -> Vec<(BlockRef, AuthorityIndex)> {
+    /// The blocks that wait for any block of a slot.
+    pub fn of_slot(&self, at: Slot) -> BTreeSet<BlockRef> {
+        self.wanted.get(&Want::Slot(at)).cloned().unwrap_or_default()
+    }
+
+    /// The blocks that wait for any block of any slot of an author.
+    pub fn of_author(&self, author: AuthorityIndex) -> BTreeSet<BlockRef> {
         let of_author = |want: &&Want| matches!(want, Want::Slot(at) if at.author == author);
         let slots = self.wanted.keys().filter(of_author);
-        let names: BTreeSet<BlockRef> = slots.flat_map(|slot| &self.wanted[slot]).copied().collect();
-        let mut turned = Vec::new();
-        for name in names {
-            let held = self.blocks.get_mut(&name).expect("who waits is held");
-            let full = Want::Name(name);
-            let missing = std::mem::replace(&mut held.missing, BTreeSet::from([full]));
-            turned.push((name, held.from));
-            self.forget(&name, missing);
-            self.wanted.entry(full).or_default().insert(name);
-        }
-        turned
+        slots.flat_map(|slot| &self.wanted[slot]).copied().collect()
+    }
+
+    /// A held block is wanted in full from now on. Yields who sent it, when that is new.
+    pub fn want_in_full(&mut self, name: &BlockRef) -> Option<AuthorityIndex> {
+        let held = self.blocks.get_mut(name)?;
+        (!std::mem::replace(&mut held.in_full, true)).then_some(held.from)
     }
 
     /// A block was accepted: those that waited for nothing else come free, ascending.
@@ -205,17 +211,13 @@ impl<S: Suite> Held<S> {
     }
 
     fn remove(&mut self, name: &BlockRef) -> Option<(AuthorityIndex, Verified<SignedBlock<S>>)> {
-        let Waiting { block, from, missing } = self.blocks.remove(name)?;
-        self.forget(name, missing);
-        let share = &mut self.authors[slot(name.author)];
-        share.blocks -= 1;
-        share.bytes -= block.frame().len();
-        self.bytes -= block.frame().len();
-        Some((from, block))
-    }
-
-    /// A block waits for these no more.
-    fn forget(&mut self, name: &BlockRef, missing: BTreeSet<Want>) {
+        let Waiting {
+            block,
+            from,
+            missing,
+            payer,
+            ..
+        } = self.blocks.remove(name)?;
         for want in missing {
             if let Some(waiting) = self.wanted.get_mut(&want) {
                 waiting.remove(name);
@@ -224,6 +226,11 @@ impl<S: Suite> Held<S> {
                 }
             }
         }
+        let share = &mut self.authors[payer];
+        share.blocks -= 1;
+        share.bytes -= block.frame().len();
+        self.bytes -= block.frame().len();
+        Some((from, block))
     }
 }
 

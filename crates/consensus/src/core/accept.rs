@@ -8,7 +8,7 @@ use types::{AuthorityIndex, BlockRef, Equivocation};
 
 use super::Core;
 use crate::block::{Parents, SignedBlock};
-use crate::dag::{MAX_IN_SLOT, Place, Resolved, Vertex, Want};
+use crate::dag::{MAX_IN_SLOT, MAX_NEEDED_IN_SLOT, Place, Resolved, Vertex, Want};
 use crate::held::Admission;
 use crate::machine::{Action, Fault, Now, Record, Table};
 use crate::members::Suite;
@@ -89,14 +89,14 @@ impl<S: Suite> Core<S> {
             match self.dag.resolve(&block) {
                 Resolved::Parents(parents) => {
                     let known = self.dag.names(name.slot()).len();
-                    let mut owed_by = None;
+                    let mut reason = None;
+                    let bytes = block.frame().len();
                     if known > 0 {
                         self.accuse(&block, &parents, now);
-                        let bytes = block.frame().len();
-                        owed_by = match self.reason(&name, bytes).filter(|_| known < MAX_IN_SLOT) {
-                            Some(Reason::Commit) => None,
-                            Some(Reason::Block(author)) => Some((author, bytes)),
-                            None => continue,
+                        reason = match self.reason(&name, bytes) {
+                            Some(Reason::Commit) if known < MAX_IN_SLOT => Some(Reason::Commit),
+                            Some(block @ Reason::Block(_)) if known < MAX_NEEDED_IN_SLOT => Some(block),
+                            _ => continue,
                         };
                     }
                     if name.author == self.signer.index {
@@ -104,9 +104,12 @@ impl<S: Suite> Core<S> {
                     }
                     let reached = self.dag.quorum_round();
                     self.accept(block.into_inner(), &parents);
-                    match owed_by {
-                        Some((author, bytes)) => self.credit.charge(name, author, bytes),
-                        None => self.settle(parents),
+                    match reason {
+                        Some(Reason::Block(author)) => self.credit.charge(name, Some(author), bytes),
+                        None if self.equivocators.contains(name.author) => {
+                            self.credit.charge(name, None, bytes);
+                        }
+                        None | Some(Reason::Commit) => self.settle(parents),
                     }
                     if self.dag.quorum_round() > reached {
                         self.round_at = now.mono;
@@ -115,21 +118,11 @@ impl<S: Suite> Core<S> {
                     freed.reverse();
                     work.append(&mut freed);
                 }
-                Resolved::Missing(wants) if !self.is_ambiguous(&wants) => {
-                    self.hold(from, block, wants, now, &mut work);
-                }
-                Resolved::Missing(_) | Resolved::NeedsFull => {
-                    self.hold(from, block, vec![Want::Name(name)], now, &mut work)
-                }
+                Resolved::Missing(wants) => self.hold(from, block, wants, now, &mut work),
+                Resolved::NeedsFull => self.hold(from, block, vec![Want::Name(name)], now, &mut work),
                 Resolved::Foreign => self.blame(name.author, Fault::ForeignParent),
             }
         }
-    }
-
-    /// Whether any block of an equivocator's slot is wanted: only in full does a block say which, and so what is needed.
-    fn is_ambiguous(&self, wants: &[Want]) -> bool {
-        let mut wants = wants.iter();
-        wants.any(|want| matches!(want, Want::Slot(at) if self.equivocators.contains(at.author)))
     }
 
     fn hold(
@@ -141,17 +134,27 @@ impl<S: Suite> Core<S> {
         work: &mut Vec<(AuthorityIndex, Verified<SignedBlock<S>>)>,
     ) {
         let name = block.reference();
+        let due = now.mono + self.pace.fetch_wait;
         let admission = self.held.hold(block, from, wants.clone());
         if admission == Admission::Full {
+            // Who waits for any block of the slot may wait for this one, and would hold it on its own share.
+            self.want_in_full(self.held.of_slot(name.slot()), now.mono);
             return self.blame(name.author, Fault::TooManyHeld);
         }
-        if !self.held.is_wanted(&Want::Name(name)) {
+        let equivocators = self.equivocators;
+        // Each member may know another block of such a slot: only in full does a block say which it means.
+        let is_ambiguous = |want: &Want| matches!(want, Want::Slot(at) if equivocators.contains(at.author));
+        if wants.iter().any(is_ambiguous) {
+            self.want_in_full(BTreeSet::from([name]), due);
+        }
+        if !self.held.is_wanted(&Want::Name(name)) && !self.catch_up.wants(&name) {
             // It was searched for in full, and came so.
             self.fetcher.stop(&Want::Name(name));
         }
         for want in wants {
-            let due = now.mono + self.pace.fetch_wait;
-            self.fetcher.search_for(name.author, want, from, due);
+            if !is_ambiguous(&want) {
+                self.fetcher.search_for(name.author, want, from, due);
+            }
             if admission == Admission::Known {
                 continue;
             }
@@ -168,6 +171,15 @@ impl<S: Suite> Core<S> {
             for name in early {
                 let (_, from, block) = self.early.remove(&name).expect("it was just seen there");
                 work.push((from, block));
+            }
+        }
+    }
+
+    /// Has held blocks told in full. They come free as well when those come that they mean.
+    fn want_in_full(&mut self, names: BTreeSet<BlockRef>, due: types::Mono) {
+        for name in names {
+            if let Some(from) = self.held.want_in_full(&name) {
+                self.fetcher.search_for(name.author, Want::Name(name), from, due);
             }
         }
     }
@@ -279,14 +291,7 @@ impl<S: Suite> Core<S> {
         if self.equivocators.insert(name.author) {
             self.blame(name.author, Fault::Equivocated);
             // Blocks that name its slots in short are wanted in full now.
-            let turned = self.held.in_full(name.author);
-            if !turned.is_empty() {
-                self.stop_moot();
-            }
-            for (held, from) in turned {
-                let want = Want::Name(held);
-                self.fetcher.search_for(held.author, want, from, now.mono);
-            }
+            self.want_in_full(self.held.of_author(name.author), now.mono);
         }
         if self.accused.contains(name.author) {
             return;

@@ -125,11 +125,6 @@ impl<S: Suite> Core<S> {
         for (from, block) in self.held.raise(floor) {
             self.admit(from, block, now);
         }
-        self.stop_moot();
-    }
-
-    /// What nobody waits for any more is not searched any more.
-    pub(super) fn stop_moot(&mut self) {
         let (held, catch_up) = (&self.held, &self.catch_up);
         self.fetcher.retain(|want| match want {
             Want::Name(name) => held.is_wanted(want) || catch_up.wants(name),

@@ -14,7 +14,7 @@
 //! the others would lose a timeout in each round that it leads. Nor is one that has equivocated.
 //!
 //! Blocks of members that have equivocated are parents only where there is no quorum without them, which is waited for as long
-//! as a stall lasts: each member may know others of them, and would have to fetch all that they stand on.
+//! as a stall lasts, once: each member may know others of them, and would have to fetch all that they stand on.
 
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ impl<S: Suite> Core<S> {
         };
         if at.is_some_and(|at| now.mono < at) {
             return false;
+        }
+        if round > self.dag.quorum_round() {
+            self.is_short = !self.has_quorum;
         }
         self.make(round, now);
         true
@@ -91,7 +94,11 @@ impl<S: Suite> Core<S> {
             return None;
         }
         if !self.has_quorum {
-            return Some((next, Some(earliest.max(self.round_at + self.pace.stall))));
+            let patience = match self.is_short {
+                true => self.pace.leader_timeout,
+                false => self.pace.stall,
+            };
+            return Some((next, Some(earliest.max(self.round_at + patience))));
         }
         if self.is_ready {
             return Some((next, Some(earliest)));

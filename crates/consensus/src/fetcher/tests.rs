@@ -30,7 +30,7 @@ fn asked(fetcher: &mut Fetcher<Production>, times: usize) -> Vec<u16> {
         now = now.max(fetcher.deadline(&pace).unwrap());
         let (to, _) = fetcher.ask(id, now, &pace).unwrap();
         asked.push(to.get());
-        fetcher.answered(id, now, PAUSE, &pace, true, |_| false);
+        fetcher.answered(id, now, PAUSE, &pace, true, |_| Brought::Nothing);
     }
     asked
 }
@@ -51,11 +51,11 @@ fn who_answers_is_asked_before_who_does_not() {
     // Another question is answered, by the member that follows the silent one.
     let (to, _) = fetcher.ask(7, at(9), &pace).unwrap();
     assert_eq!(to, index(2));
-    fetcher.answered(7, at(9), PAUSE, &pace, false, |_| false);
+    fetcher.answered(7, at(9), PAUSE, &pace, false, |_| Brought::Nothing);
     fetcher.search(want(2), index(4), at(9));
     let (to, _) = fetcher.ask(8, at(9), &pace).unwrap();
     assert_eq!(to, index(4));
-    fetcher.answered(8, at(9), PAUSE, &pace, true, |_| false);
+    fetcher.answered(8, at(9), PAUSE, &pace, true, |_| Brought::Nothing);
     // After 4 it would be 1's turn, and 1 is silent.
     fetcher.stop(&want(1));
     let (to, _) = fetcher.ask(9, at(20), &pace).unwrap();
@@ -72,7 +72,7 @@ fn who_was_silent_once_is_asked_again_when_those_that_answer_have_nothing() {
         now = now.max(fetcher.deadline(&pace).unwrap());
         let (to, _) = fetcher.ask(id, now, &pace).unwrap();
         asked.push(to.get());
-        fetcher.answered(id, now, PAUSE, &pace, to.get() < 3, |_| false);
+        fetcher.answered(id, now, PAUSE, &pace, to.get() < 3, |_| Brought::Nothing);
     }
     assert_eq!(asked, [3, 4, 1, 2, 3, 4]);
 }
@@ -90,13 +90,14 @@ fn a_question_is_due_only_while_it_can_be_asked() {
     for id in 0..pace.fetches as u64 {
         assert!(fetcher.ask(id, at(0), &pace).is_some());
     }
+    let overtaken = at(0) + pace.fetch_timeout / TIME;
     assert_eq!(
         fetcher.deadline(&pace),
-        None,
+        Some(overtaken),
         "all that is left is for a member that is asked enough"
     );
     assert!(fetcher.ask(99, at(0), &pace).is_none());
-    fetcher.answered(0, at(5), PAUSE, &pace, false, |_| false);
+    fetcher.answered(0, at(5), PAUSE, &pace, false, |_| Brought::Nothing);
     assert_eq!(fetcher.deadline(&pace), Some(at(0)));
 }
 
@@ -154,7 +155,7 @@ fn what_nobody_has_is_asked_for_less_and_less() {
     for id in 0..21 {
         let (to, _) = fetcher.ask(id, now, &pace).unwrap();
         asked.push(to.get());
-        fetcher.answered(id, now, pause, &pace, false, |_| false);
+        fetcher.answered(id, now, pause, &pace, false, |_| Brought::Nothing);
         let due = fetcher.deadline(&pace).unwrap();
         pauses.push(due.since(now).as_millis());
         now = due;
@@ -188,7 +189,9 @@ fn who_is_told_to_have_it_is_asked_without_a_pause() {
     let mut now = at(0);
     for id in 0..20 {
         (now, _) = next(&mut fetcher, id, now);
-        fetcher.answered(id, now, Duration::from_secs(1), &pace, false, |_| false);
+        fetcher.answered(id, now, Duration::from_secs(1), &pace, false, |_| {
+            Brought::Nothing
+        });
     }
     assert!(fetcher.deadline(&pace).unwrap().since(now) >= Duration::from_secs(4));
     for hint in [6, 3, 4] {
@@ -196,7 +199,9 @@ fn who_is_told_to_have_it_is_asked_without_a_pause() {
     }
     for (id, told) in [(20, 6), (21, 3), (22, 4)] {
         assert_eq!(next(&mut fetcher, id, now), (now, told));
-        fetcher.answered(id, now, Duration::from_secs(1), &pace, false, |_| false);
+        fetcher.answered(id, now, Duration::from_secs(1), &pace, false, |_| {
+            Brought::Nothing
+        });
     }
     // To say so again helps nobody.
     fetcher.search_for(index(3), want(1), index(3), now);
@@ -211,16 +216,17 @@ fn a_guess_that_is_answered_late_is_not_waited_for() {
     assert_eq!(next(&mut fetcher, 0, at(0)), (at(0), 1));
     // Who is told to have it has its time to answer.
     fetcher.search(want(1), index(5), at(1));
-    assert_eq!(fetcher.deadline(&pace), None);
-    fetcher.answered(0, at(2), PAUSE, &pace, false, |_| false);
+    assert_eq!(fetcher.deadline(&pace), Some(at(0) + pace.fetch_timeout / TIME));
+    fetcher.answered(0, at(2), PAUSE, &pace, false, |_| Brought::Nothing);
     assert_eq!(next(&mut fetcher, 1, at(2)), (at(2), 5));
-    fetcher.answered(1, at(3), PAUSE, &pace, false, |_| false);
+    fetcher.answered(1, at(3), PAUSE, &pace, false, |_| Brought::Nothing);
     assert_eq!(next(&mut fetcher, 2, at(3)), (at(4), 6));
     fetcher.search(want(1), index(2), at(5));
     assert_eq!(next(&mut fetcher, 3, at(5)), (at(5), 2));
     // What was guessed comes to nothing, late.
-    fetcher.answered(2, at(6), PAUSE, &pace, false, |_| false);
-    assert_eq!((fetcher.deadline(&pace), fetcher.asked()), (None, 1));
+    fetcher.answered(2, at(6), PAUSE, &pace, false, |_| Brought::Nothing);
+    let overtaken = at(5) + pace.fetch_timeout / TIME;
+    assert_eq!((fetcher.deadline(&pace), fetcher.asked()), (Some(overtaken), 1));
 }
 
 #[test]
@@ -229,9 +235,39 @@ fn what_came_and_is_held_is_not_asked_for_again_soon() {
     let pace = Pace::default();
     fetcher.search(want(1), index(1), at(0));
     assert_eq!(next(&mut fetcher, 0, at(0)), (at(0), 1));
-    fetcher.answered(0, at(1), PAUSE, &pace, false, |_| true);
+    fetcher.answered(0, at(1), PAUSE, &pace, false, |_| Brought::Held);
     let later = at(1) + pace.fetch_timeout * HELD_LIMITS;
     assert_eq!(fetcher.deadline(&pace), Some(later));
     fetcher.search(want(1), index(2), at(2));
     assert_eq!(next(&mut fetcher, 1, at(2)).0, later);
+}
+
+#[test]
+fn who_is_told_to_have_it_has_some_time_and_then_the_next_is_asked_too() {
+    let mut fetcher = fetcher(9);
+    let pace = Pace::default();
+    fetcher.search(want(1), index(1), at(0));
+    assert_eq!(next(&mut fetcher, 0, at(0)), (at(0), 1));
+    // One that left its last question without an answer, and one that did not.
+    fetcher.search(want(2), index(2), at(0));
+    assert_eq!(next(&mut fetcher, 1, at(0)), (at(0), 2));
+    fetcher.answered(1, at(1), PAUSE, &pace, true, |_| Brought::Nothing);
+    fetcher.stop(&want(2));
+    for hint in [2, 3] {
+        fetcher.search(want(1), index(hint), at(1));
+    }
+    let time = at(0) + pace.fetch_timeout / TIME;
+    fetcher.overtake(at(2), &pace);
+    assert!(fetcher.ask(2, time, &pace).is_none());
+    fetcher.overtake(time, &pace);
+    assert_eq!(next(&mut fetcher, 2, time), (time, 3));
+    // A hint that comes after the time is followed at once.
+    let late = time + pace.fetch_timeout / TIME;
+    fetcher.overtake(late, &pace);
+    assert_eq!(next(&mut fetcher, 3, late), (late, 2));
+    let later = late + pace.fetch_timeout / TIME;
+    fetcher.overtake(later, &pace);
+    fetcher.search(want(1), index(7), later);
+    assert_eq!(next(&mut fetcher, 4, later), (later, 7));
+    assert_eq!(fetcher.asked(), 4);
 }

@@ -13,13 +13,18 @@ const MEMBERS: u8 = 28;
 /// Members above are Byzantine: as many as may be.
 const HONEST: u8 = 19;
 
+#[path = "attacks.rs"]
+mod attacks;
+
 fn block_with(
     members: &Members<Production>,
     slot: (u8, u32, u64),
     parents: Vec<BlockRef>,
     plain: &AuthoritySet,
 ) -> Made {
-    made(slot, parents, plain).verify(members).unwrap()
+    let block = made(slot, parents, plain);
+    SignedBlock::decode(block.frame(), &crate::kit::rules(), members).expect("it is one that peers can send");
+    block.verify(members).unwrap()
 }
 
 fn block(members: &Members<Production>, author: u8, round: u32, parents: Vec<BlockRef>) -> Made {
@@ -53,6 +58,8 @@ struct World {
     late: u64,
     /// Answers under way.
     answers: BTreeMap<(u64, u64), Vec<Made>>,
+    /// What Byzantine members tell.
+    bad: BTreeMap<BlockRef, Made>,
     /// Blocks in answers.
     sent: usize,
     /// What a quorum says when it is asked for commits.
@@ -71,6 +78,7 @@ impl World {
             told: BTreeMap::new(),
             late,
             answers: BTreeMap::new(),
+            bad: BTreeMap::new(),
             sent: 0,
             commit: None,
         }
@@ -139,7 +147,8 @@ impl World {
             let is_honest = to.get() < HONEST.into();
             let is_meant = |name: &BlockRef| names.contains(name) || slots.contains(&name.slot());
             let known = self.told.iter().filter(|(name, _)| is_honest && is_meant(name));
-            let blocks: Vec<Made> = known.map(|(_, block)| block.clone()).collect();
+            let bad = self.bad.iter().filter(|(name, _)| !is_honest && is_meant(name));
+            let blocks: Vec<Made> = known.chain(bad).map(|(_, block)| block.clone()).collect();
             let latency = if is_honest { HOP } else { self.late };
             self.sent += blocks.len();
             self.answers.insert((self.ms + latency, id.0), blocks);
@@ -284,7 +293,7 @@ impl Rows {
     }
 
     fn owes_nothing(&self, author: u8) -> bool {
-        self.world.core.credit.has_room(index(author), usize::MAX)
+        self.world.core.credit.owes(index(author)) == 0
     }
 }
 
