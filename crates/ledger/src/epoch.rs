@@ -100,7 +100,7 @@ pub fn close(
         _ => return Err(CloseError::Missing(Models::ID)),
     };
     inputs.extend(models.into_iter().filter_map(|id| Some((id, objects.get(&id)?))));
-    let targets = objects.targets();
+    let targets = objects.unsettled();
     for id in &targets {
         let Some(live) = objects.get(id) else { continue };
         if let Content::Target(target) = &live.object().content

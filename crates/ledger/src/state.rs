@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Content, Object, ObjectDigest, ObjectId, ObjectRef, ObjectState};
+use types::{Audit, Content, Object, ObjectDigest, ObjectId, ObjectRef, ObjectState};
 
 /// An object as it is now, with its digest, which is computed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub trait Objects {
 
 /// A state that can be gone through: what an epoch needs to close.
 pub trait Index: Objects {
-    /// The ids of all targets, ascending.
-    fn targets(&self) -> Vec<ObjectId>;
+    /// The ids of all targets that are not settled, ascending. Those that only wait to be claimed may be many, and wait for long.
+    fn unsettled(&self) -> Vec<ObjectId>;
 }
 
 /// A state in memory.
@@ -83,12 +83,16 @@ impl FromIterator<Object> for Memory {
 }
 
 impl Index for Memory {
-    fn targets(&self) -> Vec<ObjectId> {
-        let is_target = |live: &&Live| matches!(live.object().content, Content::Target(_));
-        self.iter()
-            .filter(is_target)
-            .map(|live| live.object().id)
-            .collect()
+    fn unsettled(&self) -> Vec<ObjectId> {
+        let is_unsettled = |live: &&Live| match &live.object().content {
+            Content::Target(target) => {
+                let fill = target.fill.as_ref();
+                fill.is_none_or(|fill| fill.audit != Audit::Valid)
+            }
+            _ => false,
+        };
+        let unsettled = self.iter().filter(is_unsettled);
+        unsettled.map(|live| live.object().id).collect()
     }
 }
 
