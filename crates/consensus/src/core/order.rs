@@ -211,4 +211,20 @@ mod tests {
         core.certify();
         assert_eq!(core.certified, CommitIndex::new(1));
     }
+
+    #[test]
+    fn what_is_owed_goes_with_the_floor() {
+        let (mut core, _) = crate::kit::core(4, Restored::default());
+        let name = |round| BlockRef {
+            round: Round::new(round),
+            author: index(3),
+            digest: BlockDigest::new(Digest::ZERO),
+        };
+        for round in [5, 6] {
+            core.credit.charge(name(round), Some(index(1)), 10);
+        }
+        core.chain.floor = Round::new(5);
+        core.raise(crate::kit::now(0));
+        assert_eq!(core.credit.owes(index(1)), 1);
+    }
 }
