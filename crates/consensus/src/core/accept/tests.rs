@@ -15,6 +15,8 @@ const HONEST: u8 = 19;
 
 #[path = "attacks.rs"]
 mod attacks;
+#[path = "halts.rs"]
+mod halts;
 
 fn block_with(
     members: &Members<Production>,
