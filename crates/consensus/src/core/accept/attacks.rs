@@ -20,7 +20,7 @@ fn fill_share(rows: &mut Rows) {
 }
 
 /// How long an honest block takes that stands on blocks of one whose share of what is held may be full.
-fn full_share(is_full: bool) -> u64 {
+fn full_share(is_full: bool, in_short: bool) -> u64 {
     let mut rows = Rows::new();
     let members = rows.world.members.clone();
     let thirds: Vec<Made> = (0..HONEST).map(|author| rows.third(author, &[])).collect();
@@ -44,11 +44,13 @@ fn full_share(is_full: bool) -> u64 {
     fourths.iter().for_each(|block| rows.world.send(block));
     let mut above = parents(1, |parent| fourths[usize::from(parent)].reference());
     above.push(high.reference());
+    let plain: AuthoritySet = above.iter().map(|parent| parent.author).collect();
+    let short = block_with(&members, (1, 5, 0), above.clone(), &plain);
     let honest = block(&members, 1, 5, above);
     for block in [&low, &high, &honest] {
         rows.world.told.insert(block.reference(), block.clone());
     }
-    rows.world.send(&honest);
+    rows.world.send(if in_short { &short } else { &honest });
     let start = rows.world.ms;
     while !rows.world.has(&honest) && rows.world.ms < start + 60_000 {
         rows.world.step();
@@ -66,9 +68,9 @@ pub(super) fn over(by: u8, own: BlockRef, below: &[BlockRef]) -> Vec<BlockRef> {
 
 #[test]
 fn who_fills_its_share_hides_nothing_that_others_need() {
-    for is_full in [false, true] {
-        let waited = full_share(is_full);
-        assert!(waited < 1_000, "{waited} ms, {is_full}");
+    for (is_full, in_short) in [(false, false), (true, false), (false, true), (true, true)] {
+        let waited = full_share(is_full, in_short);
+        assert!(waited < 1_000, "{waited} ms, {is_full}, {in_short}");
     }
 }
 
