@@ -13,6 +13,7 @@
 use crypto::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::score::MAX_DIM;
 use crate::{ProtocolVersion, SOMA, Shannons, VotingPower};
 
 /// The parameters of one version. BCS: the fields in order.
@@ -406,7 +407,8 @@ impl ProtocolParams {
                 BILLION,
             ),
             ("difficulty_gain_bps", self.difficulty_gain_bps.into(), 1, BPS),
-            ("embedding_dim", self.embedding_dim.into(), 1, 1 << 16),
+            // A target has a direction: no commit could spawn one of more dimensions.
+            ("embedding_dim", self.embedding_dim.into(), 1, MAX_DIM as u64),
             (
                 "models_per_target",
                 self.models_per_target.into(),

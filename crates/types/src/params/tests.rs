@@ -117,3 +117,14 @@ fn what_genesis_fixed_survives_an_upgrade() {
         Err("epoch_duration_ms")
     );
 }
+
+#[test]
+fn an_embedding_has_no_more_dimensions_than_a_vector() {
+    for (dim, is_allowed) in [(4_096, true), (4_097, false)] {
+        let params = ProtocolParams {
+            embedding_dim: dim,
+            ..v1()
+        };
+        assert_eq!(params.check().is_ok(), is_allowed);
+    }
+}
