@@ -37,8 +37,8 @@ proptest! {
     fn other_bytes_in_the_future_change_nothing_in_the_past(
         seed: u64,
         outliers: bool,
-        past in vec(any::<u8>(), 1..8),
-        future in vec(any::<u8>(), 1..4),
+        past in vec(any::<u8>(), 1..9),
+        future in vec(any::<u8>(), 1..5),
         other in vec(any::<u8>(), 1..5),
     ) {
         let spread = if outliers { Spread::Outliers } else { Spread::Even };

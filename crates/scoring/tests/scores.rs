@@ -1,10 +1,14 @@
-//! Scores against those of another implementation: `fixtures/scoring/exact.py`, written from `EXACT.md` alone.
+//! Scores against those of another implementation of `EXACT.md`: `fixtures/scoring/exact.py`.
 
 use crypto::Digest;
 use scoring::exact::forward::combine;
 use scoring::exact::score_observed;
 use scoring::random::{self, Spread};
 use scoring::{Data, Model, Shape, Weights, score};
+use types::score::{Direction, Embedding, distance};
+
+/// Losses and embeddings of the same models in real numbers; its head says what the fields are.
+const REAL: &str = include_str!("../../../fixtures/scoring/real.txt");
 
 /// Its head says what the fields are.
 const SCORES: &str = include_str!("../../../fixtures/scoring/scores.txt");
@@ -107,5 +111,39 @@ fn scores_are_those_of_another_implementation() {
             .for_each(|text| change(&shape, &mut file, text));
         assert_eq!(hex(Digest::of(&file).as_bytes()), digest, "the file of: {name}");
         assert_eq!(found(&shape, &file, &from_hex(data)), expected, "{name}");
+    }
+}
+
+#[test]
+fn scores_are_close_to_those_in_real_numbers() {
+    // The loss of a position may be off by this, Q24: 2^-10 nats, and 2^-6 where outliers take the bits of their neighbours.
+    let (even, outliers) = (1 << 14, 1 << 18);
+    let rows: Vec<_> = REAL.lines().filter(|line| !line.starts_with('#')).collect();
+    let valid = SCORES
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.ends_with("invalid"));
+    assert_eq!(rows.len(), valid.clone().count());
+    for (row, exact) in rows.into_iter().zip(valid) {
+        let [name, loss, embedding] = row.split(" | ").collect::<Vec<_>>()[..] else {
+            panic!("not three fields: {row}")
+        };
+        let fields: Vec<_> = exact.split(" | ").collect();
+        assert_eq!(fields[0], name);
+        let (total, positions) = fields[7].split_once(' ').unwrap();
+        let positions: u64 = positions.parse().unwrap();
+        let error = total.parse::<u64>().unwrap().abs_diff(loss.parse().unwrap()) / positions;
+        assert!(
+            error < if fields[3] == "even" { even } else { outliers },
+            "{name}: {error}"
+        );
+        let vector = |text: &str| {
+            text.split(' ')
+                .map(|value| value.parse().unwrap())
+                .collect::<Vec<i32>>()
+        };
+        let exact = Embedding::new(vector(fields[8])).unwrap();
+        let real = Direction::new(vector(embedding)).unwrap();
+        let distance = distance(&exact, &real).unwrap();
+        assert!(distance.get() < 1_000, "{name}: {distance}");
     }
 }
