@@ -1,10 +1,12 @@
-//! The exact score: integers only, in the plainest form. Every faster path has to give the same bits.
+//! The exact score: the plainest form, in integers only, and a faster path that has to give the same bits.
 //!
 //! Source: `EXACT.md`, whose sections the modules name. `Qf` means a number times 2^f, as an integer.
 //!
-//! Modules in reading order: [`round`], [`tables`], [`import`], [`norm`], [`attention`], [`gelu`], [`loss`], [`forward`].
+//! Modules in reading order: [`round`], [`tables`], [`import`], [`norm`], [`attention`], [`gelu`], [`loss`],
+//! [`forward`], [`blocked`].
 
 pub mod attention;
+pub mod blocked;
 pub mod forward;
 pub mod gelu;
 pub mod import;
@@ -13,7 +15,7 @@ pub mod norm;
 pub mod round;
 pub mod tables;
 
-pub use forward::{ChunkScore, Score, Stage, score, score_observed};
+pub use forward::{ChunkScore, Path, Score, Stage, score, score_observed};
 pub use import::Model;
 
 /// A model that has no score. It loses to every model that has one.

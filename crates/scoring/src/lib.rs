@@ -1,7 +1,8 @@
 //! What a score is: how badly a model predicts some bytes, and where it sees them, as integers that are the same on
 //! every machine.
 //!
-//! Not here: who wins and who is paid (`ledger`), where data and models come from (`blobs`), training, and any float.
+//! Not here: who wins and who is paid (`ledger`), where data and models come from (`blobs`), training, and any float but
+//! those that carry integers.
 //!
 //! Invariants:
 //! - A score is a function of the bytes of a model's file and the bytes of the data: of no thread, order or machine.
@@ -20,6 +21,6 @@ pub mod random;
 pub mod shape;
 
 pub use data::{Chunk, Data, DataError};
-pub use exact::{Invalid, Model, Score, score};
+pub use exact::{Invalid, Model, Path, Score, score};
 pub use file::{FileError, Weights};
 pub use shape::{Shape, ShapeError};

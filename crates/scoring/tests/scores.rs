@@ -4,7 +4,7 @@ use crypto::Digest;
 use scoring::exact::forward::combine;
 use scoring::exact::score_observed;
 use scoring::random::{self, Spread};
-use scoring::{Data, Model, Shape, Weights, score};
+use scoring::{Data, Model, Path, Shape, Weights, score};
 use types::score::{Direction, Embedding, distance};
 
 /// Losses and embeddings of the same models in real numbers; its head says what the fields are.
@@ -54,7 +54,7 @@ fn change(shape: &Shape, file: &mut [u8], change: &str) {
 }
 
 /// What stands in the row behind the digest of the file.
-fn found(shape: &Shape, file: &[u8], data: &[u8]) -> String {
+fn found(shape: &Shape, file: &[u8], data: &[u8], path: Path) -> String {
     let weights = Weights::read(*shape, file).expect(WELL_FORMED);
     let data = Data::new(data).expect(WELL_FORMED);
     let Ok(model) = Model::import(&weights) else {
@@ -62,7 +62,7 @@ fn found(shape: &Shape, file: &[u8], data: &[u8]) -> String {
     };
     let mut stages = Vec::new();
     let chunks = data.chunks(shape).map(|chunk| {
-        score_observed(&model, &chunk, |_, rows| {
+        score_observed(&model, &chunk, path, |_, rows| {
             let bytes: Vec<u8> = rows
                 .iter()
                 .flatten()
@@ -73,7 +73,11 @@ fn found(shape: &Shape, file: &[u8], data: &[u8]) -> String {
     });
     let chunks: Result<Vec<_>, _> = chunks.collect();
     let combined = chunks.and_then(|chunks| combine(&chunks));
-    assert_eq!(combined, score(&model, data), "nobody's watching changes a score");
+    assert_eq!(
+        combined,
+        score(&model, data, path),
+        "nobody's watching changes a score"
+    );
     let Ok(score) = combined else {
         return "invalid".to_owned();
     };
@@ -110,7 +114,13 @@ fn scores_are_those_of_another_implementation() {
             .split_whitespace()
             .for_each(|text| change(&shape, &mut file, text));
         assert_eq!(hex(Digest::of(&file).as_bytes()), digest, "the file of: {name}");
-        assert_eq!(found(&shape, &file, &from_hex(data)), expected, "{name}");
+        for path in [Path::Plain, Path::Blocked] {
+            assert_eq!(
+                found(&shape, &file, &from_hex(data), path),
+                expected,
+                "{name}, {path:?}"
+            );
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use types::score::{Embedding, Loss, rdiv};
 
 use super::Invalid;
 use super::attention::{Head, attend};
+use super::blocked;
 use super::gelu::gelu;
-use super::import::{Layer, Model};
+use super::import::{Layer, Linear, Model};
 use super::loss::surprise;
 use super::norm::normalise;
 use super::round::{check, quantise};
@@ -35,6 +36,24 @@ pub struct ChunkScore {
     pub computed: u32,
 }
 
+/// How the products of matrices are computed. Every path gives the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// One sum of integers after the other: what the others are compared with.
+    Plain,
+    /// In blocks of 64-bit floats that hold integers; see [`blocked`].
+    Blocked,
+}
+
+impl Path {
+    fn apply(self, linear: &Linear, rows: &[Vec<i32>]) -> Result<Vec<Vec<i32>>, Invalid> {
+        match self {
+            Self::Plain => each(rows, |row| linear.apply(&quantise(row))),
+            Self::Blocked => blocked::apply(linear, rows),
+        }
+    }
+}
+
 /// What is known of all positions of a chunk at some point of the computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -52,10 +71,10 @@ pub enum Stage {
 ///
 /// # Errors
 /// [`Invalid`], if it leaves the range of the arithmetic at any computed position, or points nowhere.
-pub fn score(model: &Model, data: Data<'_>) -> Result<Score, Invalid> {
+pub fn score(model: &Model, data: Data<'_>, path: Path) -> Result<Score, Invalid> {
     let chunks = data
         .chunks(&model.shape)
-        .map(|chunk| score_observed(model, &chunk, |_, _| {}));
+        .map(|chunk| score_observed(model, &chunk, path, |_, _| {}));
     combine(&chunks.collect::<Result<Vec<_>, _>>()?)
 }
 
@@ -92,6 +111,7 @@ pub fn combine(chunks: &[ChunkScore]) -> Result<Score, Invalid> {
 pub fn score_observed(
     model: &Model,
     chunk: &Chunk<'_>,
+    path: Path,
     mut observe: impl FnMut(Stage, &[Vec<i32>]),
 ) -> Result<ChunkScore, Invalid> {
     let width = model.shape.width();
@@ -100,15 +120,13 @@ pub fn score_observed(
     let mut rows: Vec<_> = (0..chunk.computed()).map(row).collect();
     observe(Stage::Embedded, &rows);
     for (number, layer) in model.layers.iter().enumerate() {
-        add_attention(model, layer, &mut rows)?;
-        rows.iter_mut().try_for_each(|row| add_feed_forward(layer, row))?;
+        add_attention(model, layer, path, &mut rows)?;
+        add_feed_forward(layer, path, &mut rows)?;
         observe(Stage::Layer(number), &rows);
     }
-    let last = rows.iter().map(|row| normalise(row, &model.final_norm));
-    let last = last.collect::<Result<Vec<_>, _>>()?;
+    let last = each(&rows, |row| normalise(row, &model.final_norm))?;
     observe(Stage::Represented, &last);
-    let logits = last.iter().map(|row| model.predictor.apply(&quantise(row)));
-    let logits = logits.collect::<Result<Vec<_>, _>>()?;
+    let logits = path.apply(&model.predictor, &last)?;
     observe(Stage::Logits, &logits);
 
     let counted = chunk.counted();
@@ -127,38 +145,44 @@ pub fn score_observed(
 }
 
 /// Adds to each row what it takes from those up to it.
-fn add_attention(model: &Model, layer: &Layer, rows: &mut [Vec<i32>]) -> Result<(), Invalid> {
+fn add_attention(model: &Model, layer: &Layer, path: Path, rows: &mut [Vec<i32>]) -> Result<(), Invalid> {
     let head_width = model.shape.head_width();
-    let mut heads = vec![Vec::with_capacity(rows.len()); model.shape.heads()];
-    for (position, row) in rows.iter_mut().enumerate() {
-        let input = quantise(&normalise(row, &layer.norm_1)?);
-        let (query, key, value) = (
-            layer.query.apply(&input)?,
-            layer.key.apply(&input)?,
-            layer.value.apply(&input)?,
-        );
-        let mut taken = Vec::with_capacity(row.len());
-        for (number, positions) in heads.iter_mut().enumerate() {
-            let part = number * head_width..(number + 1) * head_width;
-            let (query, key, value) = (&query[part.clone()], &key[part.clone()], &value[part]);
+    let inputs = each(rows, |row| normalise(row, &layer.norm_1))?;
+    let queries = path.apply(&layer.query, &inputs)?;
+    let keys = path.apply(&layer.key, &inputs)?;
+    let values = path.apply(&layer.value, &inputs)?;
+    let mut taken = vec![Vec::with_capacity(model.shape.width()); rows.len()];
+    for head in 0..model.shape.heads() {
+        let part = head * head_width..(head + 1) * head_width;
+        let mut positions = Vec::with_capacity(rows.len());
+        for (position, taken) in taken.iter_mut().enumerate() {
+            let [query, key, value] = [&queries, &keys, &values].map(|rows| &rows[position][part.clone()]);
             positions.push(Head::new(position, query, key, value, &model.rotations)?);
-            taken.extend(attend(positions)?);
+            taken.extend(attend(&positions)?);
         }
-        add(row, &layer.output.apply(&quantise(&taken))?)?;
     }
-    Ok(())
+    add(rows, &path.apply(&layer.output, &taken)?)
 }
 
-/// Adds to a row what the feed-forward network makes of it.
-fn add_feed_forward(layer: &Layer, row: &mut [i32]) -> Result<(), Invalid> {
-    let input = quantise(&normalise(row, &layer.norm_2)?);
-    let inner: Vec<_> = layer.inner.apply(&input)?.into_iter().map(gelu).collect();
-    add(row, &layer.outer.apply(&quantise(&inner))?)
+/// Adds to each row what the feed-forward network makes of it.
+fn add_feed_forward(layer: &Layer, path: Path, rows: &mut [Vec<i32>]) -> Result<(), Invalid> {
+    let inputs = each(rows, |row| normalise(row, &layer.norm_2))?;
+    let mut inner = path.apply(&layer.inner, &inputs)?;
+    inner.iter_mut().flatten().for_each(|value| *value = gelu(*value));
+    add(rows, &path.apply(&layer.outer, &inner)?)
 }
 
-fn add(row: &mut [i32], change: &[i32]) -> Result<(), Invalid> {
-    for (entry, change) in row.iter_mut().zip(change) {
+fn add(rows: &mut [Vec<i32>], changes: &[Vec<i32>]) -> Result<(), Invalid> {
+    let changes = changes.iter().flatten();
+    for (entry, change) in rows.iter_mut().flatten().zip(changes) {
         *entry = check(i64::from(*entry) + i64::from(*change))?;
     }
     Ok(())
+}
+
+fn each(
+    rows: &[Vec<i32>],
+    change: impl Fn(&[i32]) -> Result<Vec<i32>, Invalid>,
+) -> Result<Vec<Vec<i32>>, Invalid> {
+    rows.iter().map(|row| change(row)).collect()
 }
