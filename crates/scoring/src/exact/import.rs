@@ -5,7 +5,7 @@
 
 use super::Invalid;
 use super::norm::Norm;
-use super::round::{LIMIT, Quantised, check, dot, scale, shift_right};
+use super::round::{LIMIT, Quantised, RANGE, check, dot, scale, shift_right};
 use super::tables::Rotations;
 use crate::file::Weights;
 use crate::shape::{Shape, VOCABULARY};
@@ -167,8 +167,12 @@ fn fixed(weights: &Weights<'_>, tensor: &str, fraction: u32) -> Result<Vec<i32>,
     let entry = |bits| {
         within(finite(bits, tensor)?, 30 - fraction, tensor)?;
         let value = rounded(bits, fraction.cast_signed());
-        // Rounding may reach 2^30, where the format ends.
-        check(value).map_err(|_| too_large(tensor))
+        // The largest float below 2^(30 - fraction) has 24 bits, so it is not rounded up to that.
+        debug_assert!(
+            value.unsigned_abs() <= u64::from(RANGE.unsigned_abs()),
+            "within the range of what is computed"
+        );
+        Ok(i32::try_from(value).expect("below 2^30"))
     };
     weights.bits(tensor).map(entry).collect()
 }
