@@ -53,6 +53,7 @@ pub const TABLE: &[Row] = &[
     ),
     row("sim", Layer::Edges, SIM),
     row("xtask", Layer::Tools, &[]),
+    row("ledger-bench", Layer::Tools, &["crypto", "types", "ledger"]),
 ];
 
 /// Compares this project with others, so it may use anything.

@@ -86,9 +86,7 @@ macro_rules! text_form {
                 if serializer.is_human_readable() {
                     return serializer.serialize_str(&encode(bytes));
                 }
-                let mut tuple = serializer.serialize_tuple(bytes.len())?;
-                bytes.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
-                tuple.end()
+                raw(bytes, serializer)
             }
 
             /// For `#[serde(with = …)]`: the inverse of [`serialize`].
@@ -118,6 +116,18 @@ text_form! {
 text_form! {
     /// Lower-case hexadecimal after `0x`; upper case and a missing `0x` are accepted when reading.
     hex, Hex, Hex::encode_with_format
+}
+
+/// The bytes and nothing else. BCS writes a number as its bytes from the lowest on, so sixteen of them are one number to it:
+/// two calls for a digest instead of 32.
+fn raw<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let (numbers, rest) = bytes.as_chunks::<16>();
+    let mut tuple = serializer.serialize_tuple(numbers.len() + rest.len())?;
+    for number in numbers {
+        tuple.serialize_element(&u128::from_le_bytes(*number))?;
+    }
+    rest.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
+    tuple.end()
 }
 
 struct ArrayVisitor<const N: usize>;
@@ -230,6 +240,22 @@ mod tests {
         );
         assert_eq!(base64::decode::<2>("AQI="), Ok([1, 2]));
         assert_eq!(base64::decode::<2>("AQI"), Err(InvalidBytes::Text("base64")));
+    }
+
+    #[derive(serde::Serialize)]
+    struct Raw<const N: usize>(#[serde(with = "hex")] [u8; N]);
+
+    #[test]
+    fn bytes_of_any_number_are_themselves_in_bcs() {
+        fn check<const N: usize>() {
+            let bytes = std::array::from_fn(|place| place as u8 + 1);
+            assert_eq!(bcs::to_bytes(&Raw::<N>(bytes)), Ok(bytes.to_vec()));
+        }
+        check::<1>();
+        check::<15>();
+        check::<16>();
+        check::<33>();
+        check::<96>();
     }
 
     proptest! {

@@ -115,16 +115,52 @@ impl Hasher {
 
     /// Appends `BCS(value)`.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        // The encoder writes arrays byte by byte, and each write has a price for the hash function.
-        let mut pieces = io::BufWriter::with_capacity(PIECE_BYTES, self);
+        let mut pieces = Pieces {
+            hasher: self,
+            gathered: [0; PIECE_BYTES],
+            length: 0,
+        };
         bcs::serialize_into(&mut pieces, value)
             .expect("a hasher takes every write, and our types have no floats and no unbounded nesting");
-        io::Write::flush(&mut pieces).expect("a hasher takes every write");
+        pieces.hand_on();
     }
 
     /// The digest of everything appended.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().digest)
+    }
+}
+
+/// Gathers what is written, for each write has a price for the hash function and the encoder writes field by field.
+struct Pieces<'a> {
+    hasher: &'a mut Hasher,
+    gathered: [u8; PIECE_BYTES],
+    length: usize,
+}
+
+impl Pieces<'_> {
+    fn hand_on(&mut self) {
+        self.hasher.bytes(&self.gathered[..self.length]);
+        self.length = 0;
+    }
+}
+
+impl io::Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > PIECE_BYTES - self.length {
+            self.hand_on();
+        }
+        if bytes.len() > PIECE_BYTES {
+            self.hasher.bytes(bytes);
+        } else {
+            self.gathered[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

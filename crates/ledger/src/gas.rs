@@ -31,7 +31,7 @@ pub(crate) fn collect(
             Err(failure) => verdict = verdict.and(Err(failure)),
         }
     }
-    let need = prices.admission(types::encode(transaction).len() as u64);
+    let need = prices.admission(types::encoded_bytes(transaction));
     let taken = need.min(balance);
     if taken < need {
         verdict = Err(Failure::InsufficientGas { have: balance, need });
@@ -65,7 +65,7 @@ pub(crate) fn settle(
     for id in changed {
         let (held, before) = overlay.before(&id).map_or((Shannons::ZERO, 0), |live| {
             let object = live.object();
-            (object.deposit, types::encode(object).len() as u64)
+            (object.deposit, types::encoded_bytes(object))
         });
         let Some(mut draft) = overlay.get(&id) else {
             returned = sum(returned, held)?;

@@ -69,6 +69,14 @@ impl<'a> Overlay<'a> {
         }
     }
 
+    /// The content of an object as it is now, if the transaction may read it. Nothing is copied.
+    fn content(&self, id: &ObjectId) -> Option<&Content> {
+        match self.changes.get(id) {
+            Some(change) => change.as_ref().map(|draft| &draft.content),
+            None => self.inputs.get(id).map(|live| &live.object().content),
+        }
+    }
+
     /// The coin that pays.
     pub const fn gas(&self) -> Option<ObjectId> {
         self.gas
@@ -137,8 +145,8 @@ impl<'a> Overlay<'a> {
     /// # Errors
     /// [`Failure::NotACoin`].
     pub fn balance(&self, id: &ObjectId) -> Result<Shannons, Failure> {
-        match self.get(id).map(|draft| draft.content) {
-            Some(Content::Coin(balance)) => Ok(balance),
+        match self.content(id) {
+            Some(Content::Coin(balance)) => Ok(*balance),
             _ => Err(Failure::NotACoin(*id)),
         }
     }
@@ -223,7 +231,16 @@ impl<'a> Overlay<'a> {
 
     /// Bytes of an object with this draft.
     pub fn encoded_bytes(&self, id: ObjectId, draft: &Draft) -> u64 {
-        types::encode(&self.seal(id, draft.clone(), Version::ZERO)).len() as u64
+        // As an object is encoded: its fields in order.
+        let fields = (
+            id,
+            Version::ZERO,
+            draft.owner,
+            draft.deposit,
+            self.transaction,
+            &draft.content,
+        );
+        types::encoded_bytes(&fields)
     }
 
     /// The changes so far.
@@ -283,6 +300,12 @@ mod tests {
         assert_eq!(overlay.set_balance(id, Shannons::new(9)), Ok(()));
         assert_eq!(overlay.check_supply(&fee(1)), Ok(()));
         assert_eq!(overlay.check_supply(&fee(0)), Err(Failure::InvariantViolated));
+        let draft = overlay.get(&id).unwrap();
+        let object = overlay.seal(id, draft.clone(), Version::MAX);
+        assert_eq!(
+            overlay.encoded_bytes(id, &draft),
+            types::encode(&object).len() as u64
+        );
         overlay.delete(&id);
         assert_eq!(overlay.check_supply(&fee(10)), Err(Failure::InvariantViolated));
         assert_eq!(

@@ -65,6 +65,17 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     )
 }
 
+/// How many bytes [`encode`] makes of a value. None of them is written.
+///
+/// # Panics
+/// As [`encode`].
+pub fn encoded_bytes<T: Serialize + ?Sized>(value: &T) -> u64 {
+    let bytes = bcs::serialized_size_with_limit(value, MAX_DEPTH).expect(
+        "encoded types have no floats, no sequences of unknown length, and nest no deeper than is decoded",
+    );
+    bytes as u64
+}
+
 /// Takes exactly these bytes, in order.
 struct Expected<'a>(&'a [u8]);
 
@@ -166,6 +177,13 @@ mod tests {
             decode::<u32>(&[1, 0, 0, 0], 3),
             Err(DecodeError::TooLong { limit: 3, found: 4 })
         );
+    }
+
+    proptest! {
+        #[test]
+        fn the_bytes_of_an_encoding_are_counted_without_it(value: (Vec<u64>, String, Option<[u8; 32]>)) {
+            prop_assert_eq!(encoded_bytes(&value), encode(&value).len() as u64);
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use commit::Commit;
 pub use committee::{Authority, Committee, CommitteeError};
 pub use counter::{AuthorityIndex, CheckpointSequence, CommitIndex, Epoch, ProtocolVersion, Round, Version};
 pub use crypto::{Address, Bitmap, Digest};
-pub use decode::{Bounded, DecodeError, decode, encode};
+pub use decode::{Bounded, DecodeError, decode, encode, encoded_bytes};
 pub use effects::{Change, Effects, Event, Failure, Fee, ObjectState, Status};
 pub use id::{
     BlockDigest, ChainId, CheckpointDigest, CommitDigest, EffectsDigest, ObjectDigest, ObjectId,

@@ -15,7 +15,11 @@ mod worker;
 use clap::{CommandFactory, Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "soma-bench", about = "Benchmarks that compare two things in one run")]
+#[command(
+    name = "soma-bench",
+    about = "Benchmarks that compare two things in one run",
+    after_help = "`cargo xtask bench ledger` has the ledger's, in a program of its own."
+)]
 struct Arguments {
     #[command(subcommand)]
     bench: Option<Bench>,
