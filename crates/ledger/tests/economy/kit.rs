@@ -1,0 +1,329 @@
+//! A chain with accounts that have everything, its draws from a seed, and its steps beside the model's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crypto::{Address, BlsSecretKey, Digest, Ed25519SecretKey, UserSignature, Verified};
+use ledger::genesis::{Allocation, Founder, UNNAMED};
+use ledger::{Application, Context, Genesis, Live, Memory, Objects, Prices, Reject, close};
+use types::{
+    ChainId, CommitIndex, Content, Economy, Event, GenesisParams, Metadata, ObjectId, ProtocolParams,
+    ProtocolVersion, ProvedKeys, SOMA, Shannons, SignedTransaction, Status, System, Transaction, UnixMillis,
+};
+
+use crate::model::Model;
+use crate::pools::Pool;
+use crate::view::{Money, Target, read};
+
+/// Accounts: users, the first four validators, and some who want to be one.
+pub const USERS: [u8; 4] = [0, 1, 2, 3];
+pub const FOUNDERS: [u8; 4] = [20, 21, 22, 23];
+pub const OTHERS: [u8; 2] = [24, 25];
+
+/// Numbers from a seed.
+pub struct Draw(pub u64);
+
+impl Draw {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, most: u64) -> u64 {
+        self.next() % most
+    }
+
+    pub fn one_in(&mut self, many: u64) -> bool {
+        self.below(many) == 0
+    }
+
+    pub fn pick<T: Clone>(&mut self, all: &[T]) -> Option<T> {
+        let at = usize::try_from(self.below(all.len().max(1) as u64)).unwrap();
+        all.get(at).cloned()
+    }
+}
+
+pub fn key(number: u8) -> Ed25519SecretKey {
+    Ed25519SecretKey::from_seed(&[number; 32])
+}
+
+pub fn account(number: u8) -> Address {
+    Address::from(&key(number).public())
+}
+
+pub fn consensus_key(number: u8) -> Ed25519SecretKey {
+    Ed25519SecretKey::from_seed(&[100 + number; 32])
+}
+
+pub fn keys(chain: ChainId, owner: u8, number: u8) -> ProvedKeys {
+    let bls = BlsSecretKey::from_seed(&[number; 32]);
+    ProvedKeys::prove(
+        chain,
+        account(owner),
+        &key(50 + number),
+        &consensus_key(number),
+        &bls,
+    )
+}
+
+pub fn soma(amount: u64) -> Shannons {
+    Shannons::new(amount * SOMA.get())
+}
+
+pub fn signed(signer: u8, transaction: Transaction) -> Verified<Transaction> {
+    let message = SignedTransaction::message(transaction);
+    let signature = UserSignature::sign(&message, &key(signer));
+    let transaction = message.value;
+    let signed = SignedTransaction {
+        transaction,
+        signature,
+    };
+    signed.verify().unwrap()
+}
+
+fn genesis() -> Genesis {
+    let founders = FOUNDERS.map(|number| Founder {
+        address: account(number),
+        keys: keys(UNNAMED, number, number),
+        metadata: Metadata::default(),
+        commission_bps: 333 * u16::from(number - 19),
+    });
+    let mut schedule = Vec::new();
+    for number in USERS.into_iter().chain(FOUNDERS).chain(OTHERS) {
+        for coin in 0..3 {
+            schedule.push(Allocation {
+                recipient: account(number),
+                amount: Shannons::new(100_000_000_000_007 + coin),
+                staked_with: None,
+            });
+        }
+    }
+    for (more, number) in (0u64..).zip(FOUNDERS) {
+        schedule.push(Allocation {
+            recipient: account(number),
+            amount: Shannons::new(20_000_000_000_001 + more * 3_000_000_000_003),
+            staked_with: Some(account(number)),
+        });
+    }
+    let given: u64 = schedule.iter().map(|row| row.amount.get()).sum();
+    Genesis {
+        version: ProtocolVersion::new(1),
+        params: GenesisParams {
+            wanted_epoch_hits: Some(43),
+            embedding_dim: Some(4),
+            model_weight_bytes: Some(1_000),
+            ..GenesisParams::default()
+        },
+        started: UnixMillis::new(1_000),
+        founders: founders.into(),
+        schedule,
+        emission: Shannons::new(Shannons::SUPPLY.get() - given),
+    }
+}
+
+pub struct Chain {
+    pub state: Memory,
+    pub model: Model,
+    pub params: ProtocolParams,
+    pub statuses: BTreeSet<&'static str>,
+    /// What happened, by name, and what of it matters.
+    pub events: BTreeSet<String>,
+    commits: u64,
+    pub elapsed_ms: u64,
+}
+
+impl Chain {
+    pub fn begin() -> Self {
+        let genesis = genesis();
+        let version = ProtocolParams::of(ProtocolVersion::new(1)).unwrap();
+        let params = ProtocolParams {
+            wanted_open_targets: 7,
+            free_object_bytes: types::Object::COIN_BYTES,
+            ..genesis.params.over(version).unwrap()
+        };
+        let state: Memory = genesis.objects().unwrap().into_iter().collect();
+        let mut chain = Self {
+            model: founded(params, &genesis, &state),
+            state,
+            params,
+            statuses: BTreeSet::new(),
+            events: BTreeSet::new(),
+            commits: 0,
+            elapsed_ms: 0,
+        };
+        chain.compare("genesis");
+        chain
+    }
+
+    pub fn content(&self, id: ObjectId) -> Content {
+        self.state.get(&id).unwrap().object().content.clone()
+    }
+
+    pub fn system(&self) -> System {
+        match self.content(System::ID) {
+            Content::System(system) => system,
+            other => panic!("{other:?} is no system"),
+        }
+    }
+
+    pub fn context(&self, beacon: Option<Digest>) -> Context {
+        let Content::Economy(economy) = self.content(Economy::ID) else {
+            panic!("it is the economy")
+        };
+        let system = self.system();
+        Context {
+            system,
+            commit: CommitIndex::new(self.commits),
+            at: UnixMillis::new(system.started.get() + self.elapsed_ms),
+            prices: Prices::new(&self.params, economy.value_fee_bps),
+            params: self.params,
+            beacon,
+        }
+    }
+
+    /// One commit, of the state and of the model, and what each transaction came to.
+    pub fn commit(
+        &mut self,
+        asked: &[Verified<Transaction>],
+        beacon: Option<Digest>,
+    ) -> Vec<Result<Status, Reject>> {
+        self.commits += 1;
+        let context = self.context(beacon);
+        let applied = Application::new(context, &self.state, asked).run_all().unwrap();
+        let (mut rolling, epoch) = (self.state.clone(), context.system.epoch.get());
+        let mut statuses = Vec::new();
+        for (transaction, result) in asked.iter().zip(&applied.results) {
+            let outcome = match result {
+                Ok(outcome) => outcome,
+                Err(reject) => {
+                    if let Reject::NoDuty(failure) = reject {
+                        let status = Status::Failure(failure.clone());
+                        self.statuses.insert(crate::statuses::name(&status));
+                    }
+                    statuses.push(Err(reject.clone()));
+                    continue;
+                }
+            };
+            let status = outcome.effects.status.clone();
+            let step = format!("{status:?} of {:?}", transaction.kind);
+            self.statuses.insert(crate::statuses::name(&status));
+            self.model.execute(&rolling, transaction, outcome, epoch);
+            rolling.apply(outcome.writes.clone());
+            self.differ(&rolling, &step, true);
+            statuses.push(Ok(status));
+        }
+        let done = applied
+            .results
+            .iter()
+            .flatten()
+            .flat_map(|outcome| &outcome.effects.events);
+        self.events.extend(done.filter_map(crate::statuses::happened));
+        for event in applied.end.iter().flat_map(|end| &end.events) {
+            if let Event::TargetSpawned { target, .. } = event {
+                let reward = self.model.whole_reward();
+                self.model.budget = self.model.budget.checked_sub(reward).unwrap();
+                self.model.targets.insert(
+                    *target,
+                    Target {
+                        reward,
+                        epoch,
+                        fill: None,
+                    },
+                );
+            }
+        }
+        self.state.apply(applied.writes);
+        self.compare("the end of a commit");
+        statuses
+    }
+
+    pub fn close(&mut self) {
+        let system = self.system();
+        let at = system.started.get() + self.params.epoch_duration_ms;
+        let change = close(&self.params, &self.state, UnixMillis::new(at)).unwrap();
+        assert_eq!(change.trouble, None);
+        let before = self.state.clone();
+        self.state.apply(change.writes);
+        self.elapsed_ms = 0;
+        let (digest, epoch) = (change.effects.transaction, system.epoch.get());
+        self.model.close(&before, &self.state, digest, epoch);
+        self.compare("the end of an epoch");
+        self.events
+            .extend(change.effects.events.iter().filter_map(crate::statuses::happened));
+    }
+
+    fn compare(&mut self, step: &str) {
+        self.differ(&self.state, step, false);
+    }
+
+    /// What a commit adds up to is written at its end only: until then that is not compared.
+    fn differ(&self, state: &Memory, step: &str, is_within: bool) {
+        let (mut found, mut foretold) = (read(state), self.model.all());
+        if is_within {
+            found.remove(&Economy::ID);
+            foretold.remove(&Economy::ID);
+        }
+        if found == foretold {
+            return;
+        }
+        let ids = found.keys().chain(foretold.keys());
+        let differing = ids.filter(|id| found.get(id) != foretold.get(id));
+        let (epoch, commit) = (self.system().epoch, self.commits);
+        let list: BTreeMap<&ObjectId, (Option<&Money>, Option<&Money>)> = differing
+            .map(|id| (id, (found.get(id), foretold.get(id))))
+            .collect();
+        panic!("epoch {epoch}, commit {commit}, {step}: found and foretold differ\n{list:#?}");
+    }
+
+    /// Objects, ascending by their ids.
+    pub fn live(&self, is_meant: impl Fn(&Content) -> bool) -> Vec<Live> {
+        let live = self.state.iter().filter(|live| is_meant(&live.object().content));
+        live.cloned().collect()
+    }
+}
+
+/// The model of a beginning: rows of the schedule become coins and receipts in their order.
+fn founded(params: ProtocolParams, genesis: &Genesis, state: &Memory) -> Model {
+    let mut model = Model {
+        params,
+        coins: BTreeMap::new(),
+        owners: BTreeMap::new(),
+        pools: BTreeMap::new(),
+        tickets: BTreeMap::new(),
+        targets: BTreeMap::new(),
+        deposits: BTreeMap::new(),
+        offers: BTreeMap::new(),
+        emission: genesis.emission.get().into(),
+        fees: 0,
+        budget: 0,
+        value_bps: params.initial_value_fee_bps.into(),
+    };
+    let digest = types::TransactionDigest::new(genesis.chain().get());
+    let mut pools = BTreeMap::new();
+    for (number, founder) in (0u64..).zip(&genesis.founders) {
+        let commission_bps = founder.commission_bps.into();
+        let pool = Pool {
+            commission_bps,
+            ..Pool::default()
+        };
+        let id = ObjectId::created(digest, number);
+        assert!(state.get(&id).is_some());
+        pools.insert(founder.address, id);
+        model.pools.insert(id, pool);
+    }
+    for (number, row) in (genesis.founders.len() as u64..).zip(&genesis.schedule) {
+        let (id, amount) = (ObjectId::created(digest, number), u128::from(row.amount.get()));
+        match row.staked_with {
+            None => drop(model.coins.insert(id, (row.recipient, amount))),
+            Some(founder) => {
+                let pool = model.pools.get_mut(&pools[&founder]).unwrap();
+                let stake = pool.restake(amount).unwrap();
+                pool.receipts.insert(id, stake);
+                model.owners.insert(id, row.recipient);
+            }
+        }
+    }
+    model
+}
