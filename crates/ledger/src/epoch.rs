@@ -6,13 +6,14 @@
 mod members;
 mod models;
 mod targets;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
 use types::{
     AmountError, Content, Economy, Effects, Epoch, Event, Failure, Fee, Models, ObjectId, Owner, Pool,
-    ProtocolParams, Rounding, Shannons, Shares, Standing, Status, System, Targets, TransactionDigest,
+    ProtocolParams, Rounding, Rules, Shannons, Shares, Standing, Status, System, Targets, TransactionDigest,
     UnixMillis, Validator, Validators, Version, VotingPower, receipt_id,
 };
 
@@ -126,12 +127,13 @@ pub fn close(
             next: next.epoch,
             overlay: &mut overlay,
         };
-        if is_safe {
-            close.minimal()?
+        let rules = if is_safe {
+            close.minimal()?;
+            system.rules
         } else {
-            close.full(&targets)?
-        }
-        close.put(System::ID, Content::System(next))?;
+            close.full(&targets, system.rules)?
+        };
+        close.put(System::ID, Content::System(System { rules, ..next }))?;
         let is_kept = overlay.check_supply(&Fee::default());
         is_kept.map_err(|_: Failure| CloseError::Supply)?;
         Ok::<_, CloseError>(overlay)
@@ -217,7 +219,8 @@ impl Close<'_, '_> {
         Ok(())
     }
 
-    fn full(&mut self, targets: &[ObjectId]) -> Result<(), CloseError> {
+    /// Everything. Yields the rules of the next epoch.
+    fn full(&mut self, targets: &[ObjectId], rules: Rules) -> Result<Rules, CloseError> {
         let mut economy = self.economy()?;
         let mut set = self.validators()?;
         let fees = economy.fees;
@@ -238,6 +241,7 @@ impl Close<'_, '_> {
         self.settle(&mut set, &mut economy, &commissions)?;
         self.elect(&mut set)?;
         self.turn(&set)?;
+        let rules = self.upgrade(&set, rules)?;
         self.escalate(&set, &unclear)?;
         self.audit_again(&set, &audited.unclear)?;
         self.budget(&mut economy, emission)?;
@@ -245,7 +249,8 @@ impl Close<'_, '_> {
         economy.is_safe_mode = false;
         self.put(Economy::ID, Content::Economy(economy))?;
         self.put(Models::ID, Content::Models(models))?;
-        self.put(Validators::ID, Content::Validators(set))
+        self.put(Validators::ID, Content::Validators(set))?;
+        Ok(rules)
     }
 
     /// Divides the fees and the validators' part of the emission by power, and adds what each has earned besides. What rounding leaves is the emission pool's, and so

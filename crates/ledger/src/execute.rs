@@ -18,6 +18,7 @@ use crate::overlay::Overlay;
 use crate::stake;
 use crate::state::{Live, Objects};
 use crate::targets;
+use crate::upgrade;
 use crate::validators;
 
 /// What all transactions of a commit see.
@@ -44,19 +45,19 @@ pub enum Reject {
     #[error(transparent)]
     Malformed(#[from] TransactionError),
     /// It was signed for another chain.
-    #[error("it is for chain {0}")]
+    #[error("it is for chain {0}: sign it for this one")]
     WrongChain(ChainId),
     /// Its time is over.
-    #[error("it expired with epoch {0}")]
+    #[error("it expired with epoch {0}: sign it anew, with a later one")]
     Expired(Epoch),
     /// The first gas coin was used, or given away, or never was.
-    #[error("gas coin {} is not there in version {}", .0.id, .0.version)]
+    #[error("gas coin {} is not there in version {}: look up its latest version", .0.id, .0.version)]
     GasNotLive(ObjectRef),
     /// The first gas coin is not the sender's.
-    #[error("gas coin {0} is not the sender's")]
+    #[error("gas coin {0} is not the sender's: pay with an own one")]
     GasNotOwned(ObjectId),
     /// The first gas object is no coin.
-    #[error("object {0} is named for gas and is no coin")]
+    #[error("object {0} is named for gas and is no coin: pay with one")]
     GasNotACoin(ObjectId),
     /// A duty that nobody owes: nothing pays for it.
     #[error("the duty is none: {0}")]
@@ -413,6 +414,9 @@ impl<'a> Run<'a> {
                 opening,
                 salt,
             } => audits::open(overlay, context, from, (*validator, *target), *opening, *salt),
+            TransactionKind::VoteUpgrade { validator, rules } => {
+                upgrade::vote(overlay, context, from, *validator, *rules)
+            }
             TransactionKind::ReportEquivocation { validator, evidence } => {
                 validators::punish(overlay, context, *validator, evidence)
             }

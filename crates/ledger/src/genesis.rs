@@ -9,12 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use crypto::{Bitmap, Digest};
 use serde::{Deserialize, Serialize};
 use types::{
-    Address, ChainId, Content, Economy, Epoch, GenesisParams, Metadata, Models, Object, ObjectId, Owner,
-    Pace, ParamsError, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Shannons, Standing, System,
-    Targets, TransactionDigest, UnixMillis, Validator, Validators, Version, voting_power,
+    Address, AmountError, ChainId, Content, Economy, Epoch, Failure, GenesisParams, LEAST_STAKE, Manifest,
+    Metadata, Model, Models, Object, ObjectId, Owner, Pace, ParamsError, Pool, ProtocolParams,
+    ProtocolVersion, ProvedKeys, Reveal, Rules, Shannons, Stage, Standing, System, Targets,
+    TransactionDigest, UnixMillis, Validator, Validators, Version, Weights, voting_power,
 };
 
 use crate::difficulty;
+use crate::emission::{Emission, target_reward};
+use crate::models;
+use crate::pacing;
 use crate::pool::{self, PoolError};
 
 /// The chain for which the keys of the first validators are proved: theirs has no name yet.
@@ -31,6 +35,8 @@ pub struct Genesis {
     pub started: UnixMillis,
     /// The first committee.
     pub founders: Vec<Founder>,
+    /// Who competes in the first epoch.
+    pub models: Vec<SeedModel>,
     /// Who has how much.
     pub schedule: Vec<Allocation>,
     /// What the emission pool has: all the rest, said so that nothing is left over by mistake.
@@ -50,6 +56,29 @@ pub struct Founder {
     pub commission_bps: u16,
 }
 
+/// A model that competes from the first epoch on. Nobody attests its weights: who agrees on the genesis does so. BCS: the fields in
+/// order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedModel {
+    /// Whose it is.
+    pub owner: Address,
+    /// The owner's part of what its stakers earn, in ten-thousandths.
+    pub commission_bps: u16,
+    /// The encrypted file.
+    pub manifest: Manifest,
+    /// What opens it, and what is in it.
+    pub reveal: Reveal,
+}
+
+/// Who takes a stake of the schedule. BCS: the variants from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum StakedWith {
+    /// The founder with this account.
+    Founder(Address),
+    /// The seed model at this position, from 0.
+    Model(u16),
+}
+
 /// A row of the schedule. BCS: the fields in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allocation {
@@ -57,8 +86,8 @@ pub struct Allocation {
     pub recipient: Address,
     /// How much.
     pub amount: Shannons,
-    /// The founder with whom it is staked; a coin where there is none.
-    pub staked_with: Option<Address>,
+    /// With whom it is staked; a coin where there is nobody.
+    pub staked_with: Option<StakedWith>,
 }
 
 /// Why no chain begins like that. Whoever wrote it down has to correct it.
@@ -89,14 +118,23 @@ pub enum GenesisError {
     #[error("row {0} of the schedule is too little")]
     AmountTooLittle(usize),
     /// A row of the schedule stakes with nobody.
-    #[error("row {0} of the schedule stakes with no founder")]
-    NotAFounder(usize),
+    #[error("row {0} of the schedule stakes with no founder, and no seed model")]
+    NoPool(usize),
+    /// More than can be active.
+    #[error("{0} seed models, not at most {1}")]
+    SeedModels(usize, u32),
+    /// A seed model is none that an owner could have made.
+    #[error("seed model {0}: {1}")]
+    SeedModel(usize, Failure),
     /// The money is not all the money there is.
     #[error("{0} shannons are given away, and not the supply")]
     Supply(u128),
     /// A pool cannot take a stake. With the supply that there is, none does.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// A part of the emission pool is more than all of it. No part is.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
 }
 
 impl Genesis {
@@ -119,8 +157,9 @@ impl Genesis {
             objects: Vec::new(),
         };
         let mut validators = self.validators(&params, &mut objects)?;
+        let mut models = self.models(&params, &mut objects)?;
         for (row, allocation) in self.schedule.iter().enumerate() {
-            let content = allocation.content(row, &params, &mut validators)?;
+            let content = allocation.content(row, &mut validators, &mut models)?;
             let id = objects.new_id();
             objects.put(id, Owner::Address(allocation.recipient), content);
         }
@@ -152,26 +191,30 @@ impl Genesis {
         let system = System {
             chain: self.chain(),
             epoch: Epoch::ZERO,
-            protocol: self.version,
+            rules: Rules::of(&version),
             started: self.started,
         };
         objects.put(System::ID, Owner::Shared, Content::System(system));
+        let (targets, emission) = self.targets(&params)?;
         let economy = Economy {
-            emission: self.emission,
+            emission,
             fees: Shannons::ZERO,
             value_fee_bps: params.initial_value_fee_bps,
             is_safe_mode: false,
         };
         objects.put(Economy::ID, Owner::Shared, Content::Economy(economy));
-        objects.put(Models::ID, Owner::Shared, Content::Models(Models::default()));
-        // Nobody competes yet, so the first epoch has nothing for targets.
-        let targets = Targets {
-            budget: Shannons::ZERO,
-            pace: Pace::default(),
-            difficulty: difficulty::first(&params),
-            hits: 0,
+        let all = Models {
+            all: models.iter().map(|model| model.pool.id).collect(),
             undrawn: BTreeSet::new(),
         };
+        objects.put(Models::ID, Owner::Shared, Content::Models(all));
+        for (position, model) in models.into_iter().enumerate() {
+            if model.pool.balance < params.model_min_stake {
+                let failure = Failure::StakeTooLittle(params.model_min_stake);
+                return Err(GenesisError::SeedModel(position, failure));
+            }
+            objects.put(model.pool.id, Owner::Shared, Content::Model(Box::new(model)));
+        }
         objects.put(Targets::ID, Owner::Shared, Content::Targets(targets));
         Ok(objects.objects)
     }
@@ -182,6 +225,58 @@ impl Genesis {
         let sum: u128 = all.map(|amount| u128::from(amount.get())).sum();
         let is_supply = sum == u128::from(Shannons::SUPPLY.get());
         is_supply.then_some(()).ok_or(GenesisError::Supply(sum))
+    }
+
+    /// What the first epoch has for targets, which is nothing where nobody competes, and what the emission pool keeps.
+    fn targets(&self, params: &ProtocolParams) -> Result<(Targets, Shannons), GenesisError> {
+        let (mut budget, mut pace) = (Shannons::ZERO, Pace::default());
+        if !self.models.is_empty() {
+            let (emission, _) = Emission::draw(params, self.emission);
+            let (count, rest) = emission.affords(target_reward(params));
+            budget = emission.targets.checked_sub(rest)?;
+            pace = pacing::begin(params, count);
+        }
+        let targets = Targets {
+            budget,
+            pace,
+            difficulty: difficulty::first(params),
+            hits: 0,
+            undrawn: BTreeSet::new(),
+        };
+        Ok((targets, self.emission.checked_sub(budget)?))
+    }
+
+    /// The seed models without stake, in their order.
+    fn models(&self, params: &ProtocolParams, objects: &mut New) -> Result<Vec<Model>, GenesisError> {
+        let count = self.models.len();
+        // More than that cannot be named.
+        let most = params.max_active_models.min(u16::MAX.into());
+        if u32::try_from(count).map_or(true, |count| count > most) {
+            return Err(GenesisError::SeedModels(count, most));
+        }
+        let mut models = Vec::with_capacity(count);
+        for (position, seed) in self.models.iter().enumerate() {
+            let is_right = models::check_commission(seed.commission_bps)
+                .and_then(|()| models::check_size(params, seed.manifest.bytes))
+                .and_then(|()| models::check_dimension(params, &seed.reveal.embedding));
+            is_right.map_err(|failure| GenesisError::SeedModel(position, failure))?;
+            models.push(Model {
+                owner: seed.owner,
+                architecture: params.model_architecture,
+                commission_bps: seed.commission_bps,
+                next_commission_bps: seed.commission_bps,
+                pool: Pool::new(objects.new_id()),
+                stage: Stage::Active {
+                    weights: Weights {
+                        manifest: seed.manifest.clone(),
+                        reveal: seed.reveal.clone(),
+                        since: Epoch::ZERO,
+                    },
+                    update: None,
+                },
+            });
+        }
+        Ok(models)
     }
 
     /// The founders as members without stake, by their accounts.
@@ -224,22 +319,27 @@ impl Allocation {
     fn content(
         &self,
         row: usize,
-        params: &ProtocolParams,
         validators: &mut BTreeMap<Address, Validator>,
+        models: &mut [Model],
     ) -> Result<Content, GenesisError> {
         let least = match self.staked_with {
-            Some(_) => params.min_stake_action,
+            Some(_) => LEAST_STAKE,
             None => Shannons::new(1),
         };
         if self.amount < least {
             return Err(GenesisError::AmountTooLittle(row));
         }
-        let Some(founder) = self.staked_with else {
-            return Ok(Content::Coin(self.amount));
+        let pool = match self.staked_with {
+            None => return Ok(Content::Coin(self.amount)),
+            Some(StakedWith::Founder(founder)) => {
+                validators.get_mut(&founder).map(|founder| &mut founder.pool)
+            }
+            Some(StakedWith::Model(position)) => {
+                models.get_mut(usize::from(position)).map(|model| &mut model.pool)
+            }
         };
-        let validator = validators.get_mut(&founder);
-        let validator = validator.ok_or(GenesisError::NotAFounder(row))?;
-        let receipt = pool::restake(&mut validator.pool, self.amount)?;
+        let pool = pool.ok_or(GenesisError::NoPool(row))?;
+        let receipt = pool::restake(pool, self.amount)?;
         Ok(Content::StakedSoma(receipt))
     }
 }

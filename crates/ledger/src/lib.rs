@@ -9,7 +9,7 @@
 //! - A transaction that fails changes nothing but its fee and the versions of its owned inputs.
 //! - The supply is the same after every transaction and after every epoch.
 //!
-//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
+//! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`, [`upgrade`],
 //! `models`, `targets`, `audits`, [`mod@execute`], [`schedule`], `choice`, `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 //!
 //! What the rules come to over epochs and years, and how fast they are, is in `FIGURES.md` beside this crate's manifest.
@@ -38,6 +38,7 @@ pub mod schedule;
 mod stake;
 pub mod state;
 mod targets;
+pub mod upgrade;
 mod validators;
 
 pub use commit::{Application, Applied};

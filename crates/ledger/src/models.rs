@@ -232,7 +232,7 @@ fn own(overlay: &Overlay<'_>, sender: Address, id: ObjectId) -> Result<(Draft, B
 /// All of what stakers earn, at most.
 const MOST_COMMISSION: u16 = 10_000;
 
-fn check_commission(commission_bps: u16) -> Result<(), Failure> {
+pub(crate) fn check_commission(commission_bps: u16) -> Result<(), Failure> {
     let is_allowed = commission_bps <= MOST_COMMISSION;
     is_allowed
         .then_some(())
@@ -240,7 +240,7 @@ fn check_commission(commission_bps: u16) -> Result<(), Failure> {
 }
 
 /// The weights are as long as the architecture says, so only what stands before them can make a file longer.
-fn check_size(params: &ProtocolParams, bytes: u64) -> Result<(), Failure> {
+pub(crate) fn check_size(params: &ProtocolParams, bytes: u64) -> Result<(), Failure> {
     let low = sealed_length(params.model_weight_bytes);
     let high = sealed_length(params.model_weight_bytes + u64::from(params.max_model_header_bytes));
     let is_allowed = (low..=high).contains(&bytes);
@@ -249,7 +249,7 @@ fn check_size(params: &ProtocolParams, bytes: u64) -> Result<(), Failure> {
         .ok_or(Failure::WrongFileSize { low, high })
 }
 
-fn check_dimension(params: &ProtocolParams, embedding: &Direction) -> Result<(), Failure> {
+pub(crate) fn check_dimension(params: &ProtocolParams, embedding: &Direction) -> Result<(), Failure> {
     let dim = params.embedding_dim;
     let is_right = u32::try_from(embedding.dim()) == Ok(dim);
     is_right.then_some(()).ok_or(Failure::WrongDimension(dim))

@@ -34,14 +34,12 @@ mod tests;
 use std::mem;
 
 use types::{
-    AmountError, Epoch, Joined, Left, ObjectId, Pool, Rounding, SOMA, Shannons, Shares, Stake, StakedSoma,
+    AmountError, Epoch, Joined, LEAST_STAKE, Left, ObjectId, Pool, Rounding, Shannons, Shares, Stake,
+    StakedSoma,
 };
 
 use self::claim::{Claim, claim, exchange};
 use self::price::Price;
-
-/// The least that is deposited, split off or left behind.
-pub const LEAST_STAKE: Shannons = SOMA;
 
 /// What a SOMA must buy at least for deposits to be taken. With two, the parts of a cohort, which are rounded down once
 /// more, are never worth no share at all.

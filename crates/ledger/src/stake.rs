@@ -1,13 +1,14 @@
 //! Staking with validators, and withdrawing from them and from models.
 
 use types::{
-    Address, Content, Event, Failure, ObjectId, ObjectRef, Owner, Pool, Shannons, StakedSoma, Validator,
+    Address, Content, Event, Failure, LEAST_STAKE, ObjectId, ObjectRef, Owner, Pool, Shannons, StakedSoma,
+    Validator,
 };
 
 use crate::coins::Moved;
 use crate::execute::Context;
 use crate::overlay::{Draft, Overlay};
-use crate::pool::{self, LEAST_STAKE, PoolError, Withdrawal};
+use crate::pool::{self, PoolError, Withdrawal};
 
 /// What somebody wants to stake.
 pub(crate) struct Wanted {

@@ -225,7 +225,11 @@ fn member(overlay: &Overlay<'_>, sender: Address, id: ObjectId) -> Result<(Draft
 }
 
 /// The sender's validator, which does not leave.
-fn staying(overlay: &Overlay<'_>, sender: Address, id: ObjectId) -> Result<(Draft, Box<Validator>), Failure> {
+pub(crate) fn staying(
+    overlay: &Overlay<'_>,
+    sender: Address,
+    id: ObjectId,
+) -> Result<(Draft, Box<Validator>), Failure> {
     let (draft, validator) = own(overlay, sender, id)?;
     match validator.standing {
         Standing::Candidate | Standing::Member => Ok((draft, validator)),

@@ -10,7 +10,7 @@
 //!
 //! Modules in reading order: [`time`], [`peer`], [`counter`], [`amount`], [`id`], [`mod@decode`], [`committee`],
 //! [`mod@voting_power`], [`certificate`], [`block`], [`commit`], [`object`], [`transaction`], [`effects`],
-//! [`merkle`], [`checkpoint`], [`stake`], [`validator`], [`params`], [`score`].
+//! [`merkle`], [`checkpoint`], [`stake`], [`validator`], [`params`], [`upgrade`], [`score`].
 
 pub mod amount;
 pub mod block;
@@ -32,6 +32,7 @@ pub mod stake;
 pub mod target;
 pub mod time;
 pub mod transaction;
+pub mod upgrade;
 pub mod validator;
 pub mod voting_power;
 
@@ -56,13 +57,14 @@ pub use object::{Content, Object, ObjectRef, Owner, System};
 pub use params::{GenesisParams, ParamsError, ProtocolParams};
 pub use peer::PeerId;
 pub use score::{Direction, Distance, Embedding, Loss, distance};
-pub use stake::{Cohort, Joined, Left, Pool, Shares, Stake, StakedSoma};
+pub use stake::{Cohort, Joined, LEAST_STAKE, Left, Pool, Shares, Stake, StakedSoma};
 pub use target::{
     Audit, AuditRound, Contender, Difficulty, Fill, Opening, Pace, Score, Seat, Target, Targets, Ticket,
     Verdict, receipt_id,
 };
 pub use time::{Mono, UnixMillis};
 pub use transaction::{ObjectRefs, SignedTransaction, Transaction, TransactionError, TransactionKind};
+pub use upgrade::{Rules, UpgradeVote};
 pub use validator::{
     Economy, Line, LineError, Metadata, ProvedKeys, Staged, Standing, Validator, ValidatorKeys, Validators,
 };

@@ -8,8 +8,8 @@ use crypto::{Address, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChainId, Economy, Epoch, Model, Models, ObjectDigest, ObjectId, ProtocolVersion, Shannons, StakedSoma,
-    Target, Targets, Ticket, TransactionDigest, UnixMillis, Validator, Validators, Version,
+    ChainId, Economy, Epoch, Model, Models, ObjectDigest, ObjectId, Rules, Shannons, StakedSoma, Target,
+    Targets, Ticket, TransactionDigest, UnixMillis, Validator, Validators, Version,
 };
 
 /// Who may use an object. BCS: variants 0 and 1.
@@ -28,8 +28,8 @@ pub struct System {
     pub chain: ChainId,
     /// The epoch.
     pub epoch: Epoch,
-    /// The rules in force.
-    pub protocol: ProtocolVersion,
+    /// The rules in force. A node that has none or others of this version stops.
+    pub rules: Rules,
     /// When the epoch started, in commit time.
     pub started: UnixMillis,
 }

@@ -4,9 +4,9 @@
 //! chain fixed at its genesis is laid over each version anew, so an upgrade cannot undo it.
 //!
 //! Not here: what no version could change without a new program, such as the encoding of a signature, the power of a
-//! quorum ([`VotingPower::QUORUM`]) and the supply ([`Shannons::SUPPLY`]). Of the reference's own parameters there is no
-//! `execution_version` (the version says it), no window for a rate of commits and no moving average of hits (nothing reads
-//! them).
+//! quorum ([`VotingPower::QUORUM`]), the supply ([`Shannons::SUPPLY`]), the least stake ([`LEAST_STAKE`]) and the price of a
+//! pool's first shares. Of the reference's own parameters there is no `execution_version` (the version says it), no window for a
+//! rate of commits, no moving average of hits and no slash of a reported model (nothing reads them).
 //!
 //! [digest]: ProtocolParams::digest
 
@@ -14,7 +14,7 @@ use crypto::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::score::MAX_DIM;
-use crate::{ProtocolVersion, SOMA, Shannons, VotingPower};
+use crate::{LEAST_STAKE, ProtocolVersion, SOMA, Shannons, VotingPower};
 
 /// The parameters of one version. BCS: the fields in order.
 ///
@@ -151,17 +151,9 @@ pub struct ProtocolParams {
     pub custodians: u16,
     /// What a model loses of its pool that is not revealed, in bps. R.
     pub reveal_slash_bps: u16,
-    /// What a model loses of its pool that a quorum reports, in bps. R.
-    pub report_slash_bps: u16,
 
-    /// The least that is staked or withdrawn at once. P 5.
-    pub min_stake_action: Shannons,
     /// Epochs from a withdrawal's boundary to its payment. P 5.
     pub unbonding_epochs: u64,
-    /// Shares of a pool that nobody holds. P 5.
-    pub pool_virtual_shares: u64,
-    /// Money of a pool that is not there. P 5.
-    pub pool_virtual_balance: Shannons,
 
     /// The least first stake of a validator. S: so that nobody fills the ends of epochs with candidates, of which there are ten
     /// thousand at most; R has none.
@@ -253,11 +245,7 @@ impl ProtocolParams {
         reveal_fee: SOMA,
         custodians: 8,
         reveal_slash_bps: 5_000,
-        report_slash_bps: 9_500,
-        min_stake_action: SOMA,
         unbonding_epochs: 3,
-        pool_virtual_shares: 1_000_000,
-        pool_virtual_balance: Shannons::new(1),
         validator_min_stake: Shannons::new(1_000 * SOMA.get()),
         join_power: VotingPower::new(12),
         low_power: VotingPower::new(8),
@@ -440,7 +428,6 @@ impl ProtocolParams {
             ("model_weight_bytes", self.model_weight_bytes, 1, 1 << 50),
             ("custodians", self.custodians.into(), 1, MAX),
             ("reveal_slash_bps", self.reveal_slash_bps.into(), 0, BPS),
-            ("report_slash_bps", self.report_slash_bps.into(), 0, BPS),
         ]
     }
 
@@ -448,27 +435,18 @@ impl ProtocolParams {
     fn stake(&self) -> Vec<Range> {
         let (join, low) = (power(self.join_power), power(self.low_power));
         vec![
-            ("min_stake_action", self.min_stake_action.get(), 1, SUPPLY),
             // A model can be created with the least stake there is.
             (
                 "model_min_stake",
                 self.model_min_stake.get(),
-                self.min_stake_action.get(),
+                LEAST_STAKE.get(),
                 SUPPLY,
             ),
             ("unbonding_epochs", self.unbonding_epochs, 0, EPOCHS),
-            // Shares of a pool with the whole supply stay below 2^128.
-            ("pool_virtual_shares", self.pool_virtual_shares, 1, BILLION),
-            (
-                "pool_virtual_balance",
-                self.pool_virtual_balance.get(),
-                1,
-                SOMA.get(),
-            ),
             (
                 "validator_min_stake",
                 self.validator_min_stake.get(),
-                self.min_stake_action.get(),
+                LEAST_STAKE.get(),
                 SUPPLY,
             ),
             // Who joins is not at risk, and who is at risk does not leave at once.

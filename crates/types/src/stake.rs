@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Epoch, ObjectId, Shannons};
+use crate::{Epoch, ObjectId, SOMA, Shannons};
+
+/// The least that is staked, withdrawn or left at once.
+pub const LEAST_STAKE: Shannons = SOMA;
 
 /// A count of shares in one pool. A SOMA buys 10^15 of them before any reward or slash. BCS: u128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

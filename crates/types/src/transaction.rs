@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attestation, Bounded, ChainId, Epoch, Equivocation, Line, Manifest, Metadata, ObjectId, ObjectRef,
-    Opening, ProvedKeys, Reveal, Score, Shannons, TransactionDigest, Validator, receipt_id,
+    Opening, ProvedKeys, Reveal, Rules, Score, Shannons, TransactionDigest, Validator, receipt_id,
 };
 
 /// Objects that one transaction names at most, in each of its lists.
@@ -236,6 +236,13 @@ pub enum TransactionKind {
         /// With which it was sealed.
         salt: [u8; 32],
     },
+    /// Says which rules a validator wants from the end of an epoch on. It is a duty, and free, once in an epoch.
+    VoteUpgrade {
+        /// The sender's, which does not leave.
+        validator: ObjectId,
+        /// Those of a later version; none takes its vote back.
+        rules: Option<Rules>,
+    },
 }
 
 impl TransactionKind {
@@ -243,7 +250,10 @@ impl TransactionKind {
     pub const fn is_duty(&self) -> bool {
         matches!(
             self,
-            Self::AttestCustody { .. } | Self::SealVerdict { .. } | Self::OpenVerdict { .. }
+            Self::AttestCustody { .. }
+                | Self::SealVerdict { .. }
+                | Self::OpenVerdict { .. }
+                | Self::VoteUpgrade { .. }
         )
     }
 
@@ -273,7 +283,8 @@ impl TransactionKind {
             | Self::AttestCustody { .. }
             | Self::ClaimRewards { .. }
             | Self::SealVerdict { .. }
-            | Self::OpenVerdict { .. } => &[],
+            | Self::OpenVerdict { .. }
+            | Self::VoteUpgrade { .. } => &[],
         }
     }
 
@@ -305,7 +316,8 @@ impl TransactionKind {
             | Self::RemoveValidator { validator }
             | Self::UndoReportValidator { validator, .. }
             | Self::SetCommissionRate { validator, .. }
-            | Self::ReportEquivocation { validator, .. } => vec![*validator],
+            | Self::ReportEquivocation { validator, .. }
+            | Self::VoteUpgrade { validator, .. } => vec![*validator],
             Self::ReportValidator { validator, reported } => vec![*validator, *reported],
             Self::AddValidator { keys, .. } => {
                 let keys = keys.keys.claims().into_iter();
@@ -343,7 +355,8 @@ impl TransactionKind {
             | Self::DeactivateModel { .. }
             | Self::AttestCustody { .. }
             | Self::SealVerdict { .. }
-            | Self::OpenVerdict { .. } => 0,
+            | Self::OpenVerdict { .. }
+            | Self::VoteUpgrade { .. } => 0,
         }
     }
 }
@@ -367,19 +380,19 @@ pub struct Transaction {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
     /// Nothing pays for it.
-    #[error("no gas coin is named")]
+    #[error("no gas coin is named: name one that pays")]
     NoGas,
     /// A duty names coins to pay with.
     #[error("a duty costs nothing, and names no gas coin")]
     GasForDuty,
     /// An object is named twice. Only the first gas coin may be used by the kind as well, in the same version.
-    #[error("object {0} is named more than once")]
+    #[error("object {0} is named more than once: name it once")]
     Repeated(ObjectId),
     /// A list that must have something has nothing.
-    #[error("`{0}` is empty")]
+    #[error("`{0}` is empty: name something")]
     Empty(&'static str),
     /// Amounts and recipients do not match.
-    #[error("{recipients} recipients for {amounts} amounts")]
+    #[error("{recipients} recipients for {amounts} amounts: name as many of both")]
     Unmatched {
         /// How many amounts; one without any.
         amounts: usize,
@@ -387,13 +400,13 @@ pub enum TransactionError {
         recipients: usize,
     },
     /// An amount of nothing.
-    #[error("amount {0} is nothing")]
+    #[error("amount {0}, counted from 0, is nothing: pay a shannon at least")]
     NothingPaid(usize),
     /// A validator reports itself.
-    #[error("a validator reports itself")]
+    #[error("a validator reports itself: name another")]
     ReportsItself,
     /// One key is to be two.
-    #[error("the key of the connections is that of the blocks")]
+    #[error("the key of the connections is that of the blocks: make another")]
     SameKey,
 }
 
@@ -470,7 +483,8 @@ impl Transaction {
             | TransactionKind::ReturnTicket { .. }
             | TransactionKind::ClaimRewards { .. }
             | TransactionKind::SealVerdict { .. }
-            | TransactionKind::OpenVerdict { .. } => Ok(()),
+            | TransactionKind::OpenVerdict { .. }
+            | TransactionKind::VoteUpgrade { .. } => Ok(()),
             TransactionKind::CommitSubmission { bond, .. } => amounts(&[*bond]),
             TransactionKind::SubmitData { data, .. } if data.url.as_str().is_empty() => {
                 Err(TransactionError::Empty("url"))

@@ -8,7 +8,7 @@ use crypto::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ChainId, Epoch, ObjectId, Pool, Shannons, VotingPower};
+use crate::{ChainId, Epoch, ObjectId, Pool, Shannons, UpgradeVote, VotingPower};
 
 /// A line of text that somebody shows to others: printable ASCII, at most [`MAX_BYTES`](Self::MAX_BYTES). BCS: as a string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +183,8 @@ pub struct Validator {
     pub slashed_for: BTreeSet<Epoch>,
     /// The members whose rewards it wants to be withheld.
     pub reports: BTreeSet<ObjectId>,
+    /// The rules that it wants.
+    pub vote: Option<UpgradeVote>,
     /// What is staked with it.
     pub pool: Pool,
 }
@@ -211,6 +213,7 @@ impl Validator {
             signed_with: BTreeMap::new(),
             slashed_for: BTreeSet::new(),
             reports: BTreeSet::new(),
+            vote: None,
             pool,
         }
     }

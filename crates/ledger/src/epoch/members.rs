@@ -45,6 +45,7 @@ impl Close<'_, '_> {
         pool::close(&mut validator.pool);
         validator.standing = Standing::Retired;
         validator.reports.clear();
+        validator.vote = None;
         let claims: Vec<ObjectId> = validator.claims().collect();
         for claim in claims {
             self.overlay.delete(&claim);

@@ -122,6 +122,9 @@ impl Driver {
         self.duties(turn, &mut all);
         let stray = self.stray_duty();
         all.extend(stray);
+        if self.draw.one_in(4) {
+            all.extend(self.stray_reveal());
+        }
         all
     }
 

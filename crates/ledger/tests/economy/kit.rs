@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crypto::segments::sealed_length;
 use crypto::{Address, BlsSecretKey, Digest, Ed25519SecretKey, UserSignature, Verified};
-use ledger::genesis::{Allocation, Founder, UNNAMED};
+use ledger::genesis::{Allocation, Founder, SeedModel, StakedWith, UNNAMED};
 use ledger::{Application, Context, Genesis, Live, Memory, Objects, Prices, Reject, close};
 use types::{
-    ChainId, CommitIndex, Content, Economy, Event, GenesisParams, Metadata, ObjectId, ProtocolParams,
-    ProtocolVersion, ProvedKeys, SOMA, Shannons, SignedTransaction, Status, System, Transaction, UnixMillis,
+    ChainId, CommitIndex, Content, Economy, Event, GenesisParams, Line, Manifest, Metadata, ObjectId,
+    ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, SignedTransaction, Status, System,
+    Transaction, UnixMillis,
 };
 
+use crate::made::shown;
 use crate::model::Model;
 use crate::pools::Pool;
 use crate::view::{Money, Target, read};
@@ -104,7 +107,24 @@ fn genesis() -> Genesis {
         schedule.push(Allocation {
             recipient: account(number),
             amount: Shannons::new(20_000_000_000_001 + more * 3_000_000_000_003),
-            staked_with: Some(account(number)),
+            staked_with: Some(StakedWith::Founder(account(number))),
+        });
+    }
+    let model = SeedModel {
+        owner: account(USERS[3]),
+        commission_bps: 1_234,
+        manifest: Manifest {
+            url: Line::default(),
+            checksum: Digest::ZERO,
+            bytes: sealed_length(1_000),
+        },
+        reveal: shown(ObjectId::from_low(9), 0),
+    };
+    for (more, number) in (0u64..).zip(USERS) {
+        schedule.push(Allocation {
+            recipient: account(number),
+            amount: Shannons::new(3_000_000_001 + more * 1_000_000_007),
+            staked_with: Some(StakedWith::Model(0)),
         });
     }
     let given: u64 = schedule.iter().map(|row| row.amount.get()).sum();
@@ -118,6 +138,7 @@ fn genesis() -> Genesis {
         },
         started: UnixMillis::new(1_000),
         founders: founders.into(),
+        models: vec![model],
         schedule,
         emission: Shannons::new(Shannons::SUPPLY.get() - given),
     }
@@ -310,15 +331,33 @@ fn founded(params: ProtocolParams, genesis: &Genesis, state: &Memory) -> Model {
         };
         let id = ObjectId::created(digest, number);
         assert!(state.get(&id).is_some());
-        pools.insert(founder.address, id);
+        pools.insert(StakedWith::Founder(founder.address), id);
         model.pools.insert(id, pool);
     }
-    for (number, row) in (genesis.founders.len() as u64..).zip(&genesis.schedule) {
+    let seeds = (genesis.founders.len() as u64..).zip(0u16..);
+    for ((number, position), seed) in seeds.zip(&genesis.models) {
+        let commission_bps = seed.commission_bps.into();
+        let pool = Pool {
+            commission_bps,
+            ..Pool::default()
+        };
+        let id = ObjectId::created(digest, number);
+        assert!(state.get(&id).is_some());
+        pools.insert(StakedWith::Model(position), id);
+        model.pools.insert(id, pool);
+    }
+    // What whole rewards leave stays in the emission pool.
+    let for_targets =
+        u128::from(params.epoch_emission.get()) * u128::from(params.target_emission_bps) / 10_000;
+    model.budget = for_targets / model.whole_reward() * model.whole_reward();
+    model.emission -= model.budget;
+    let made = genesis.founders.len() + genesis.models.len();
+    for (number, row) in (made as u64..).zip(&genesis.schedule) {
         let (id, amount) = (ObjectId::created(digest, number), u128::from(row.amount.get()));
         match row.staked_with {
             None => drop(model.coins.insert(id, (row.recipient, amount))),
-            Some(founder) => {
-                let pool = model.pools.get_mut(&pools[&founder]).unwrap();
+            Some(with) => {
+                let pool = model.pools.get_mut(&pools[&with]).unwrap();
                 let stake = pool.restake(amount).unwrap();
                 pool.receipts.insert(id, stake);
                 model.owners.insert(id, row.recipient);

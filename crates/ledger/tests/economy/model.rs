@@ -349,7 +349,8 @@ impl Model {
             | TransactionKind::RevealModel { .. }
             | TransactionKind::AttestCustody { .. }
             | TransactionKind::SealVerdict { .. }
-            | TransactionKind::OpenVerdict { .. } => (0, whole),
+            | TransactionKind::OpenVerdict { .. }
+            | TransactionKind::VoteUpgrade { .. } => (0, whole),
         }
     }
 

@@ -59,11 +59,13 @@ pub fn name(status: &Status) -> &'static str {
         Failure::NothingToAudit(_) => "NothingToAudit",
         Failure::WrongHalf(_) => "WrongHalf",
         Failure::SealMismatch => "SealMismatch",
+        Failure::NotAnUpgrade(_) => "NotAnUpgrade",
+        Failure::AlreadyVoted(_) => "AlreadyVoted",
     }
 }
 
 /// All names.
-pub const ALL: [&str; 52] = [
+pub const ALL: [&str; 54] = [
     "Success",
     "InsufficientGas",
     "NotLive",
@@ -116,6 +118,8 @@ pub const ALL: [&str; 52] = [
     "NothingToAudit",
     "WrongHalf",
     "SealMismatch",
+    "NotAnUpgrade",
+    "AlreadyVoted",
 ];
 
 /// Those that no transaction has: that one says that the rules contradict themselves, which is a bug of theirs.
@@ -140,6 +144,7 @@ pub fn happened(event: &Event) -> Option<String> {
         Event::OfferDropped { .. } => "offer dropped".to_owned(),
         Event::ModelActive { .. } => "model active".to_owned(),
         Event::ModelInactive { .. } => "model inactive".to_owned(),
+        Event::Upgraded { .. } => "upgraded".to_owned(),
         Event::TargetUnfilled { .. } => "target unfilled".to_owned(),
         Event::TicketReturned { lost, .. } => format!("ticket returned, {} lost", some(lost)),
         _ => return None,

@@ -2,14 +2,15 @@
 
 use crypto::{Digest, Verified};
 use ledger::Live;
+use ledger::genesis::UNNAMED;
 use types::{
-    Attestation, Bounded, Direction, ObjectId, ObjectRef, Opening, Shannons, Transaction, TransactionKind,
-    Verdict,
+    Attestation, Bounded, Direction, ObjectId, ObjectRef, Opening, ProtocolVersion, Rules, Shannons,
+    Transaction, TransactionKind, Verdict,
 };
 
 use crate::drive::Driver;
 use crate::kit::{account, keys};
-use crate::made::{everybody, number};
+use crate::made::{everybody, number, shown};
 
 /// Makes one thing of it wrong, or leaves it as it is.
 pub fn spoil(driver: &mut Driver, kind: &mut TransactionKind) {
@@ -36,6 +37,7 @@ pub fn spoil(driver: &mut Driver, kind: &mut TransactionKind) {
         }
         TransactionKind::RevealModel { reveal, .. } => reveal.weights = Digest::of(b"others"),
         TransactionKind::SubmitData { salt, .. } => *salt = [8; 32],
+        TransactionKind::AddValidator { keys: proved, .. } => **proved = keys(UNNAMED, 20, 90),
         TransactionKind::ClaimRewards { target } => *target = any,
         _ => {}
     }
@@ -47,7 +49,7 @@ impl Driver {
         let (validators, models, targets) = (self.validators(), self.models(), self.targets());
         let (validator, found) = self.draw.pick(&validators)?;
         let by = number(&everybody(), found.address)?;
-        let kind = match self.draw.below(3) {
+        let kind = match self.draw.below(4) {
             0 => TransactionKind::AttestCustody {
                 validator,
                 model: self.draw.pick(&models)?.0,
@@ -57,6 +59,14 @@ impl Driver {
                 validator,
                 target: self.draw.pick(&targets)?.0,
                 seal: Digest::ZERO,
+            },
+            // Now and then a vote for rules that are in force already; and at times the second of an epoch.
+            2 => TransactionKind::VoteUpgrade {
+                validator,
+                rules: Some(Rules {
+                    version: ProtocolVersion::new(self.draw.below(4) + 1),
+                    params: Digest::ZERO,
+                }),
             },
             _ => TransactionKind::OpenVerdict {
                 validator,
@@ -69,6 +79,20 @@ impl Driver {
             },
         };
         self.transaction(vec![], by, kind)
+    }
+
+    /// An owner shows what it has committed to, mostly too early.
+    pub fn stray_reveal(&mut self) -> Option<Verified<Transaction>> {
+        let mut models = self.models();
+        models.retain(|(_, model)| model.offer().is_some_and(|offer| offer.reveal.is_none()));
+        let (model, found) = self.draw.pick(&models)?;
+        let by = number(&everybody(), found.owner)?;
+        let kind = TransactionKind::RevealModel {
+            model,
+            reveal: Box::new(shown(model, found.offer()?.epoch.get())),
+        };
+        let gas = self.richest(by)?;
+        self.transaction(vec![gas], by, kind)
     }
 
     /// A founder stages keys twice within an epoch.

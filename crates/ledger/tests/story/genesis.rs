@@ -1,10 +1,13 @@
 //! How a chain begins.
 
-use ledger::genesis::{Allocation, Founder, Genesis, GenesisError, UNNAMED};
+use std::collections::BTreeMap;
+
+use crypto::segments::sealed_length;
+use ledger::genesis::{Allocation, Founder, Genesis, GenesisError, SeedModel, StakedWith, UNNAMED};
 use ledger::{Memory, money, root};
 use types::{
-    Content, GenesisParams, Metadata, Object, ProtocolVersion, SOMA, Shannons, Status, UnixMillis, decode,
-    encode,
+    Content, Digest, Direction, Epoch, Event, Failure, GenesisParams, Line, Manifest, Metadata, ModelKey,
+    Models, Object, ProtocolVersion, Reveal, SOMA, Shannons, Status, Targets, UnixMillis, decode, encode,
 };
 
 use crate::kit::user;
@@ -23,7 +26,7 @@ pub fn allocation(recipient: u8, amount: u64, staked_with: Option<u8>) -> Alloca
     Allocation {
         recipient: user(recipient),
         amount: soma(amount),
-        staked_with: staked_with.map(user),
+        staked_with: staked_with.map(user).map(StakedWith::Founder),
     }
 }
 
@@ -42,6 +45,7 @@ pub fn local() -> Genesis {
         params: GenesisParams::default(),
         started: UnixMillis::new(1_700_000_000_000),
         founders: (20..24).map(founder).collect(),
+        models: Vec::new(),
         schedule,
         emission: soma(10_000_000 - 4 * 320_000 - 25 * 300_000),
     }
@@ -153,7 +157,7 @@ fn what_no_chain_can_begin_with_is_named() {
             GenesisError::CommissionTooHigh(user(22)),
         ),
         (
-            |genesis| genesis.schedule[0].staked_with = Some(user(21)),
+            |genesis| genesis.schedule[0].staked_with = Some(StakedWith::Founder(user(21))),
             GenesisError::StakeTooLittle(user(20)),
         ),
         (
@@ -181,8 +185,8 @@ fn what_no_chain_can_begin_with_is_named() {
             GenesisError::AmountTooLittle(1),
         ),
         (
-            |genesis| genesis.schedule[1].staked_with = Some(user(0)),
-            GenesisError::NotAFounder(1),
+            |genesis| genesis.schedule[1].staked_with = Some(StakedWith::Founder(user(0))),
+            GenesisError::NoPool(1),
         ),
         (
             |genesis| genesis.emission = Shannons::new(genesis.emission.get() + 1),
@@ -209,4 +213,122 @@ fn what_no_chain_can_begin_with_is_named() {
         spoil(&mut genesis);
         assert_eq!(genesis.objects(), Err(error));
     }
+}
+
+/// The local network with a model of each of two users, staked by them and another.
+fn seeded() -> Genesis {
+    let seed = |owner: u8| SeedModel {
+        owner: user(owner),
+        commission_bps: 1_000,
+        manifest: Manifest {
+            url: Line::try_from(format!("https://{owner}.example/model")).unwrap(),
+            checksum: Digest::of(&[owner]),
+            bytes: sealed_length(1_000),
+        },
+        reveal: Reveal {
+            key: ModelKey::new([owner; 32]),
+            weights: Digest::of(&[owner, owner]),
+            embedding: Direction::new(vec![1, 0, -3, i32::from(owner)]).unwrap(),
+        },
+    };
+    let stake = |recipient: u8, position| Allocation {
+        staked_with: Some(StakedWith::Model(position)),
+        ..allocation(recipient, 10, None)
+    };
+    let mut genesis = local();
+    genesis.params.embedding_dim = Some(4);
+    genesis.params.model_weight_bytes = Some(1_000);
+    genesis.models = vec![seed(0), seed(1)];
+    genesis.schedule.extend([stake(0, 0), stake(1, 1), stake(2, 1)]);
+    genesis.emission = Shannons::new(genesis.emission.get() - soma(30).get());
+    genesis
+}
+
+#[test]
+fn seed_models_compete_from_the_first_epoch_on_and_the_emission_pays() {
+    let genesis = seeded();
+    let objects = genesis.objects().unwrap();
+    assert_eq!(supply(&objects), Shannons::SUPPLY.get());
+    let mut network = Network::begin(&genesis);
+    let version = types::ProtocolParams::of(genesis.version).unwrap();
+    network.params = genesis.params.over(version).unwrap();
+    let Content::Models(models) = network.content(Models::ID) else {
+        panic!("it is the models")
+    };
+    assert_eq!(models.all.len(), 2);
+    let stakes = models.all.iter().map(|id| {
+        let Content::Model(model) = network.content(*id) else {
+            panic!("it is a model")
+        };
+        assert!(
+            model
+                .weights()
+                .is_some_and(|weights| weights.since == Epoch::ZERO)
+        );
+        (model.owner, model.pool.balance)
+    });
+    let stakes: BTreeMap<_, _> = stakes.collect();
+    assert_eq!(stakes, [(user(0), soma(10)), (user(1), soma(20))].into());
+    let Content::Targets(targets) = network.content(Targets::ID) else {
+        panic!("it is the targets")
+    };
+    // 80 % of 1,370 SOMA, less what 86,400 equal rewards leave.
+    assert_eq!(targets.budget, Shannons::new(12_685_185 * 86_400));
+    let left = network.economy().emission.get();
+    assert_eq!(left, genesis.emission.get() - 12_685_185 * 86_400);
+    let spawned = network.tick(1);
+    let spawned = spawned
+        .iter()
+        .filter(|event| matches!(event, Event::TargetSpawned { .. }));
+    assert_eq!(spawned.count(), 100, "as many as are wanted open");
+    network.close();
+    assert_eq!(network.trouble, None);
+}
+
+#[test]
+fn a_seed_model_is_one_that_its_owner_could_have_made() {
+    type Spoil = fn(&mut Genesis);
+    let size = Failure::WrongFileSize {
+        low: sealed_length(1_000),
+        high: sealed_length(1_000 + (1 << 20)),
+    };
+    let cases: [(Spoil, GenesisError); 6] = [
+        (
+            |genesis| genesis.models[1].commission_bps = 10_001,
+            GenesisError::SeedModel(1, Failure::CommissionTooHigh(10_000)),
+        ),
+        (
+            |genesis| genesis.models[1].manifest.bytes = 1_000,
+            GenesisError::SeedModel(1, size),
+        ),
+        (
+            |genesis| genesis.models[0].reveal.embedding = Direction::new(vec![1]).unwrap(),
+            GenesisError::SeedModel(0, Failure::WrongDimension(4)),
+        ),
+        (
+            |genesis| {
+                let rows = genesis.schedule.len();
+                genesis.schedule[rows - 3].staked_with = Some(StakedWith::Model(1));
+            },
+            GenesisError::SeedModel(0, Failure::StakeTooLittle(SOMA)),
+        ),
+        (
+            |genesis| genesis.schedule[0].staked_with = Some(StakedWith::Model(2)),
+            GenesisError::NoPool(0),
+        ),
+        (
+            |genesis| genesis.models = vec![genesis.models[0].clone(); 1_025],
+            GenesisError::SeedModels(1_025, 1_024),
+        ),
+    ];
+    for (spoil, error) in cases {
+        let mut genesis = seeded();
+        spoil(&mut genesis);
+        assert_eq!(genesis.objects(), Err(error));
+    }
+    let error = GenesisError::SeedModel(0, Failure::WrongDimension(4));
+    assert_eq!(
+        error.to_string(),
+        "seed model 0: an embedding has 4 coordinates: give as many"
+    );
 }

@@ -6,7 +6,7 @@ use crypto::{Address, Digest, Ed25519SecretKey, UserSignature, Verified};
 use ledger::{Context, Memory, Objects, Outcome, Prices, Reject, execute, money};
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Object, ObjectId, ObjectRef, Owner,
-    ProtocolParams, ProtocolVersion, Shannons, SignedTransaction, System, Targets, Transaction,
+    ProtocolParams, ProtocolVersion, Rules, Shannons, SignedTransaction, System, Targets, Transaction,
     TransactionDigest, TransactionKind, UnixMillis, Version,
 };
 
@@ -62,7 +62,7 @@ impl World {
         let system = System {
             chain: chain(1),
             epoch: Epoch::new(5),
-            protocol: ProtocolVersion::new(1),
+            rules: Rules::of(&ProtocolParams::of(ProtocolVersion::new(1)).unwrap()),
             started: UnixMillis::new(0),
         };
         let economy = Object {

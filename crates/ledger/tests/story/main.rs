@@ -14,4 +14,5 @@ mod models;
 mod network;
 mod targets;
 mod turnover;
+mod upgrades;
 mod validators;

@@ -9,7 +9,7 @@ use ledger::{
 };
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Event, Fee, Metadata, Models, Object, ObjectId,
-    ObjectRef, Owner, Pace, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, Status,
+    ObjectRef, Owner, Pace, Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Rules, SOMA, Shannons, Status,
     System, Targets, Transaction, TransactionDigest, TransactionKind, UnixMillis, Validator, Validators,
     Version,
 };
@@ -87,7 +87,7 @@ impl Network {
         let system = System {
             chain: chain(1),
             epoch: Epoch::ZERO,
-            protocol: ProtocolVersion::new(1),
+            rules: Rules::of(&params()),
             started: UnixMillis::new(0),
         };
         let mut set = Validators::default();

@@ -19,9 +19,9 @@ use types::{
     CheckpointDigest, CheckpointSequence, Cohort, Commit, CommitDigest, CommitIndex, CommitRef, Committee,
     Content, Direction, Distance, Economy, Effects, EffectsDigest, Embedding, Epoch, Equivocation, Event,
     Failure, Fee, Joined, Left, Line, Loss, Metadata, Object, ObjectDigest, ObjectId, ObjectState, Owner,
-    Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Round, SOMA, Shannons, Shares, SignedHeader,
+    Pool, ProtocolParams, ProtocolVersion, ProvedKeys, Round, Rules, SOMA, Shannons, Shares, SignedHeader,
     SignedTransaction, Staged, Stake, StakedSoma, Standing, Status, System, Transaction, TransactionDigest,
-    TransactionKind, UnixMillis, Validator, Validators, Version, VotingPower, decode, encode,
+    TransactionKind, UnixMillis, UpgradeVote, Validator, Validators, Version, VotingPower, decode, encode,
 };
 
 /// `name  Blake2b-256 of the bytes  the bytes`, after checking that the bytes decode to the value.
@@ -216,7 +216,10 @@ fn ledger() -> String {
         content: Content::System(System {
             chain: ChainId::new(digest),
             epoch: Epoch::new(3),
-            protocol: ProtocolVersion::new(1),
+            rules: Rules {
+                version: ProtocolVersion::new(1),
+                params: digest,
+            },
             started: UnixMillis::new(1_700_000_000_000),
         }),
         ..coin.clone()
@@ -293,6 +296,14 @@ fn ledger() -> String {
         network_address: line("a.example:1"),
         proxy_address: line("b.example:2"),
     };
+    let rules = Rules {
+        version: ProtocolVersion::new(2),
+        params: digest,
+    };
+    let vote = UpgradeVote {
+        rules: Some(rules),
+        epoch: Epoch::new(2),
+    };
     let validator = Validator {
         staged: Staged {
             keys: Some(proved.keys.clone()),
@@ -304,6 +315,7 @@ fn ledger() -> String {
         signed_with: [(Epoch::new(2), Some(key(21).public())), (Epoch::new(3), None)].into(),
         slashed_for: [Epoch::new(3)].into(),
         reports: [ObjectId::from_low(22)].into(),
+        vote: Some(vote),
         ..Validator::candidate(sender, proved.keys.clone(), metadata.clone(), 200, pool)
     };
     let add = transaction(TransactionKind::AddValidator {

@@ -4,8 +4,8 @@ use crypto::{Address, Digest};
 use types::{
     Attestation, Audit, AuditRound, Contender, Content, Custodian, Custody, Difficulty, Direction, Distance,
     Embedding, Epoch, Fill, Line, Loss, Manifest, Model, ModelKey, Models, ObjectDigest, ObjectId, ObjectRef,
-    Offer, Opening, Pace, Pool, Rejection, Reveal, SOMA, Score, Seat, Stage, Target, Targets, Ticket,
-    TransactionKind, UnixMillis, Verdict, Version, VotingPower, Weights, receipt_id,
+    Offer, Opening, Pace, Pool, ProtocolVersion, Rejection, Reveal, Rules, SOMA, Score, Seat, Stage, Target,
+    Targets, Ticket, TransactionKind, UnixMillis, Verdict, Version, VotingPower, Weights, receipt_id,
 };
 
 use super::{key, row};
@@ -248,6 +248,14 @@ pub fn targets() -> String {
             salt: [8; 32],
         },
     ];
+    let vote = |rules| TransactionKind::VoteUpgrade {
+        validator: auditor,
+        rules,
+    };
+    let later = Rules {
+        version: ProtocolVersion::new(2),
+        params: Digest::of(b"params"),
+    };
     [
         row(
             "Content::DataReceipt",
@@ -257,6 +265,10 @@ pub fn targets() -> String {
         row("Content::Targets", &common),
         row("Content::Ticket", &ticket),
         row("TransactionKind::OfTargets", &kinds.to_vec()),
+        row(
+            "TransactionKind::VoteUpgrade",
+            &[None, Some(later)].map(vote).to_vec(),
+        ),
     ]
     .concat()
 }

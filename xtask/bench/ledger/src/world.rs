@@ -5,7 +5,7 @@ use crypto::{Address, Digest, Ed25519SecretKey, UserSignature, Verified};
 use ledger::{Context, Memory, Objects, Prices, difficulty};
 use types::{
     Bounded, ChainId, CommitIndex, Content, Economy, Epoch, Models, Object, ObjectId, Owner, Pace,
-    ProtocolParams, ProtocolVersion, SOMA, Shannons, SignedTransaction, System, Targets, Transaction,
+    ProtocolParams, ProtocolVersion, Rules, SOMA, Shannons, SignedTransaction, System, Targets, Transaction,
     TransactionDigest, TransactionKind, UnixMillis, Validators, Version,
 };
 
@@ -47,7 +47,7 @@ pub fn single(epoch: Epoch, emission: Shannons, validators: Validators, models: 
     let system = System {
         chain: chain(),
         epoch,
-        protocol: params.version,
+        rules: Rules::of(&params),
         started: UnixMillis::new(0),
     };
     let economy = Economy {
@@ -138,7 +138,7 @@ impl World {
             system: System {
                 chain: chain(),
                 epoch: Epoch::new(5),
-                protocol: params.version,
+                rules: Rules::of(&params),
                 started: UnixMillis::new(0),
             },
             commit: CommitIndex::new(7),
