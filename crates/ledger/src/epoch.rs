@@ -181,9 +181,12 @@ impl Close<'_, '_> {
         self.overlay.get(&id).ok_or(CloseError::Missing(id))
     }
 
+    /// Puts in what has become of an object. What is as it was has no new version.
     fn put(&mut self, id: ObjectId, content: Content) -> Result<(), CloseError> {
         let draft = self.draft(id)?;
-        self.overlay.put(id, Draft { content, ..draft });
+        if draft.content != content {
+            self.overlay.put(id, Draft { content, ..draft });
+        }
         Ok(())
     }
 

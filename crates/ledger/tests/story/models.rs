@@ -466,6 +466,18 @@ fn where_there_are_too_many_models_those_with_the_least_stake_go() {
     assert!(model(&network, other).weights().is_some());
 }
 
+/// There may be ten thousand models, of most of which nothing changes.
+#[test]
+fn an_end_of_an_epoch_writes_no_model_that_is_as_it_was() {
+    let mut network = network();
+    let id = active(&mut network, 1);
+    network.close();
+    let before = network.state.get(&id).unwrap().reference();
+    network.close();
+    assert_eq!(network.trouble, None);
+    assert_eq!(network.state.get(&id).unwrap().reference(), before);
+}
+
 #[test]
 fn a_commission_changes_with_the_epoch() {
     let mut network = network();
