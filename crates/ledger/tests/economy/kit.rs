@@ -144,7 +144,24 @@ fn genesis() -> Genesis {
     }
 }
 
+/// How many transactions came to what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    succeeded: u64,
+    failed: u64,
+    rejected: u64,
+}
+
+impl Asked {
+    pub const fn add(&mut self, more: Self) {
+        self.succeeded += more.succeeded;
+        self.failed += more.failed;
+        self.rejected += more.rejected;
+    }
+}
+
 pub struct Chain {
+    pub asked: Asked,
     pub state: Memory,
     pub model: Model,
     pub params: ProtocolParams,
@@ -173,6 +190,7 @@ impl Chain {
             events: BTreeSet::new(),
             commits: 0,
             elapsed_ms: 0,
+            asked: Asked::default(),
         };
         chain.compare("genesis");
         chain
@@ -219,6 +237,7 @@ impl Chain {
             let outcome = match result {
                 Ok(outcome) => outcome,
                 Err(reject) => {
+                    self.asked.rejected += 1;
                     if let Reject::NoDuty(failure) = reject {
                         let status = Status::Failure(failure.clone());
                         self.statuses.insert(crate::statuses::name(&status));
@@ -228,6 +247,10 @@ impl Chain {
                 }
             };
             let status = outcome.effects.status.clone();
+            match status {
+                Status::Success => self.asked.succeeded += 1,
+                Status::Failure(_) => self.asked.failed += 1,
+            }
             let step = format!("{status:?} of {:?}", transaction.kind);
             self.statuses.insert(crate::statuses::name(&status));
             self.model.execute(&rolling, transaction, outcome, epoch);

@@ -1,4 +1,7 @@
 //! The ledger beside a naive model of its economy, which foretells every balance.
+//!
+//! `SOMA_HISTORIES=100 cargo nextest run -p soma-ledger --test economy foretold --no-capture` runs a hundred histories and says how many
+//! transactions they had.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
@@ -18,9 +21,10 @@ mod view;
 use std::collections::BTreeSet;
 
 use drive::Driver;
-use kit::{Chain, Draw};
+use kit::{Asked, Chain, Draw};
 
 const EPOCHS: u64 = 12;
+const HISTORIES: u64 = 5;
 
 /// What a history is about: money that moves in each of these ways.
 const HAPPENS: [&str; 15] = [
@@ -44,7 +48,9 @@ const HAPPENS: [&str; 15] = [
 #[test]
 fn every_balance_of_every_history_is_as_foretold() {
     let (mut reached, mut happened) = (BTreeSet::new(), BTreeSet::new());
-    for seed in 1..=5 {
+    let histories = std::env::var("SOMA_HISTORIES").map_or(HISTORIES, |many| many.parse().unwrap());
+    let mut asked = Asked::default();
+    for seed in 1..=histories {
         let mut driver = Driver {
             chain: Chain::begin(),
             draw: Draw(seed),
@@ -53,7 +59,9 @@ fn every_balance_of_every_history_is_as_foretold() {
         (0..EPOCHS).for_each(|_| driver.epoch());
         reached.append(&mut driver.chain.statuses);
         happened.append(&mut driver.chain.events);
+        asked.add(driver.chain.asked);
     }
+    println!("{histories} histories of {EPOCHS} epochs: {asked:?}");
     let missing: Vec<&str> = HAPPENS
         .into_iter()
         .filter(|name| !happened.contains(*name))
