@@ -1,6 +1,7 @@
 //! Where checkpoints are cut, and what stands in them: a function of the commits and of nothing else.
 
 use crypto::Digest;
+use serde::{Deserialize, Serialize};
 use types::checkpoint::{Contents, Entry, Summary};
 use types::{CheckpointDigest, CheckpointSequence, CommitIndex, Epoch, ProtocolParams, Shannons, UnixMillis};
 
@@ -23,15 +24,15 @@ impl Cutting {
     }
 }
 
-/// A commit that was executed, as checkpoints see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A commit that was executed, as checkpoints see it. BCS: the fields in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executed {
     /// Which.
     pub index: CommitIndex,
     /// When it was made.
     pub timestamp: UnixMillis,
-    /// Whether it is the epoch's last.
-    pub is_last: bool,
+    /// The root of the [snapshot](crate::snapshot) behind it, which the epoch's last commit has.
+    pub snapshot: Option<Digest>,
     /// What had effects, in order.
     pub entries: Vec<Entry>,
     /// Fees that were paid.
@@ -98,7 +99,7 @@ impl Builder {
         self.contents.0.extend(commit.entries);
         let since = commit.timestamp.get().saturating_sub(self.cut.get());
         let is_full = self.contents.0.len() >= self.cutting.transactions;
-        if since < self.cutting.interval_ms && !is_full && !commit.is_last {
+        if since < self.cutting.interval_ms && !is_full && commit.snapshot.is_none() {
             return Ok(None);
         }
         let contents = std::mem::take(&mut self.contents);
@@ -112,6 +113,7 @@ impl Builder {
             transactions: self.transactions,
             fees: self.fees,
             state: commit.state,
+            snapshot: commit.snapshot,
         };
         self.next = self.next.next().ok_or(BuildError::Overflow("sequence"))?;
         self.previous = Some(summary.digest());
@@ -137,6 +139,7 @@ mod tests {
             transactions: 1,
             fees: Shannons::ZERO,
             state: Digest::ZERO,
+            snapshot: None,
         }
     }
 
@@ -149,7 +152,7 @@ mod tests {
         Executed {
             index: CommitIndex::new(index),
             timestamp: UnixMillis::new(ms),
-            is_last: false,
+            snapshot: None,
             entries: (0..transactions).map(entry).collect(),
             fees: Shannons::new(10 * u64::from(transactions)),
             state: Digest::of(&index.to_le_bytes()),
@@ -184,12 +187,14 @@ mod tests {
             (commit(5, 1_211, 0), false),
             (commit(6, 1_300, 0), true),
         ] {
-            let commit = Executed { is_last, ..commit };
+            let snapshot = is_last.then_some(Digest::ZERO);
+            let commit = Executed { snapshot, ..commit };
             let Some((summary, contents)) = builder.add(commit).unwrap() else {
                 continue;
             };
             assert_eq!(summary.previous, Some(previous));
             assert_eq!(summary.contents, contents.tree().root());
+            assert_eq!(summary.snapshot, snapshot);
             previous = summary.digest();
             let counts = (contents.0.len(), summary.transactions, summary.fees.get());
             cuts.push((summary.sequence.get(), summary.commit.get(), counts));

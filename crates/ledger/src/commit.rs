@@ -123,7 +123,8 @@ impl<'a, O: Objects> Application<'a, O> {
             self.state.written.extend(writes);
             effects
         });
-        let change = root::change(self.state.below, &self.state.written);
+        let effects = results.iter().flatten().map(|outcome| &outcome.effects);
+        let change = root::change(effects.chain(&end));
         Ok(Applied {
             results,
             end,

@@ -50,6 +50,9 @@ pub enum Reject {
     /// Its time is over.
     #[error("it expired with epoch {0}: sign it anew, with a later one")]
     Expired(Epoch),
+    /// A duty is for a later epoch, and no other.
+    #[error("the duty is for epoch {0}: come back then")]
+    DutyTooEarly(Epoch),
     /// The first gas coin was used, or given away, or never was.
     #[error("gas coin {} is not there in version {}: look up its latest version", .0.id, .0.version)]
     GasNotLive(ObjectRef),
@@ -137,6 +140,11 @@ pub fn execute(
     }
     if let Some(expiry) = transaction.expiry.filter(|expiry| *expiry < context.system.epoch) {
         return Err(Reject::Expired(expiry));
+    }
+    if let Some(epoch) = transaction.expiry.filter(|epoch| *epoch > context.system.epoch)
+        && transaction.kind.is_duty()
+    {
+        return Err(Reject::DutyTooEarly(epoch));
     }
     let named = named(transaction);
     let shared = transaction.kind.shared(transaction.sender);

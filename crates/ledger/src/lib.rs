@@ -1,6 +1,6 @@
 //! What a transaction means: coins, fees, staking, validators, models, targets, submissions, audits, rewards, epochs.
 //!
-//! Not here: who proposed a transaction and how it was ordered (`consensus`), where objects are stored (`node`), how a model
+//! Not here: who proposed a transaction and how it was ordered (`consensus`), who reads and writes the store (`node`), how a model
 //! scores data (`scoring`).
 //!
 //! Invariants:
@@ -10,7 +10,7 @@
 //! - The supply is the same after every transaction and after every epoch.
 //!
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`, [`upgrade`],
-//! `models`, `targets`, `audits`, [`mod@execute`], [`schedule`], `choice`, `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
+//! `models`, `targets`, `audits`, [`mod@execute`], [`schedule`], `choice`, `end`, [`commit`], [`mod@root`], [`checkpoint`], [`snapshot`], [`proof`], [`storage`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 //!
 //! What the rules come to over epochs and years, and how fast they are, is in `FIGURES.md` beside this crate's manifest.
 
@@ -33,10 +33,13 @@ pub mod money;
 mod overlay;
 pub mod pacing;
 pub mod pool;
+pub mod proof;
 pub mod root;
 pub mod schedule;
+pub mod snapshot;
 mod stake;
 pub mod state;
+pub mod storage;
 mod targets;
 pub mod upgrade;
 mod validators;

@@ -4,10 +4,12 @@
 //! has changed, on balance, is a multiset as well, and both together are the root behind it: so a node hashes what is written and
 //! not what is there, and an object that is written ten times in a commit counts once.
 
-use crypto::MultisetHash;
+use std::collections::BTreeMap;
 
-use crate::execute::Writes;
-use crate::state::{Live, Objects};
+use crypto::MultisetHash;
+use types::{Effects, ObjectDigest, ObjectId, ObjectState};
+
+use crate::state::Live;
 
 /// The root of these objects, each of which is named once.
 pub fn root<'a>(objects: impl IntoIterator<Item = &'a Live>) -> MultisetHash {
@@ -18,19 +20,22 @@ pub fn root<'a>(objects: impl IntoIterator<Item = &'a Live>) -> MultisetHash {
     root
 }
 
-/// What these writes change of the root of the state that they come to: [unite](MultisetHash::unite) both.
-pub fn change(objects: &impl Objects, writes: &Writes) -> MultisetHash {
+/// What these effects, in the order in which they came about, have changed on balance: [unite](MultisetHash::unite) it with the root
+/// before them. They name what they have written over, so nothing is looked up.
+pub fn change<'a>(effects: impl IntoIterator<Item = &'a Effects>) -> MultisetHash {
+    let mut net = BTreeMap::<ObjectId, (Option<ObjectDigest>, Option<ObjectDigest>)>::new();
+    let digest = |state: &ObjectState| state.digest;
+    for change in effects.into_iter().flat_map(|effects| &effects.changes) {
+        let [before, after] = [&change.before, &change.after].map(|state| state.as_ref().map(digest));
+        net.entry(change.id).or_insert((before, after)).1 = after;
+    }
     let mut change = MultisetHash::EMPTY;
-    for (id, after) in writes {
-        let before = objects.get(id);
-        if before == *after {
-            continue;
-        }
+    for (before, after) in net.into_values().filter(|(before, after)| before != after) {
         if let Some(before) = before {
-            change.remove(before.reference().digest.get().as_bytes());
+            change.remove(before.get().as_bytes());
         }
         if let Some(after) = after {
-            change.insert(after.reference().digest.get().as_bytes());
+            change.insert(after.get().as_bytes());
         }
     }
     change

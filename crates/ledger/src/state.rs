@@ -54,6 +54,17 @@ pub trait Index: Objects {
     fn unsettled(&self) -> Vec<ObjectId>;
 }
 
+/// Whether it is a target that is not settled.
+pub(crate) fn is_unsettled(content: &Content) -> bool {
+    match content {
+        Content::Target(target) => {
+            let fill = target.fill.as_ref();
+            fill.is_none_or(|fill| fill.audit != Audit::Valid)
+        }
+        _ => false,
+    }
+}
+
 /// A state in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory(BTreeMap<ObjectId, Live>);
@@ -84,14 +95,7 @@ impl FromIterator<Object> for Memory {
 
 impl Index for Memory {
     fn unsettled(&self) -> Vec<ObjectId> {
-        let is_unsettled = |live: &&Live| match &live.object().content {
-            Content::Target(target) => {
-                let fill = target.fill.as_ref();
-                fill.is_none_or(|fill| fill.audit != Audit::Valid)
-            }
-            _ => false,
-        };
-        let unsettled = self.iter().filter(is_unsettled);
+        let unsettled = self.iter().filter(|live| is_unsettled(&live.object().content));
         unsettled.map(|live| live.object().id).collect()
     }
 }

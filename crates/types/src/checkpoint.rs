@@ -59,6 +59,8 @@ pub struct Summary {
     pub fees: Shannons,
     /// The multiset of all objects after it.
     pub state: Digest,
+    /// Behind the last of an epoch: the root of all objects as a list, in which clients find what is current.
+    pub snapshot: Option<Digest>,
 }
 
 impl Summary {

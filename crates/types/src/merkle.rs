@@ -109,6 +109,11 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// How many values the list has.
+    pub const fn leaves(&self) -> u64 {
+        self.leaves
+    }
+
     /// The position that it is about.
     pub const fn position(&self) -> u64 {
         self.position

@@ -366,7 +366,7 @@ impl TransactionKind {
 pub struct Transaction {
     /// On which chain. A signature for one is worth nothing on another.
     pub chain: ChainId,
-    /// The last epoch in which it may be executed.
+    /// The last epoch in which it may be executed; of a duty, the only one.
     pub expiry: Option<Epoch>,
     /// Who asks, and whose the owned objects are.
     pub sender: Address,
@@ -385,6 +385,9 @@ pub enum TransactionError {
     /// A duty names coins to pay with.
     #[error("a duty costs nothing, and names no gas coin")]
     GasForDuty,
+    /// A duty could come again in another epoch: nothing is used up by it.
+    #[error("a duty is for one epoch: name it as the last one in which it may be executed")]
+    DutyWithoutEpoch,
     /// An object is named twice. Only the first gas coin may be used by the kind as well, in the same version.
     #[error("object {0} is named more than once: name it once")]
     Repeated(ObjectId),
@@ -431,6 +434,7 @@ impl Transaction {
         match (self.kind.is_duty(), first) {
             (false, None) => return Err(TransactionError::NoGas),
             (true, Some(_)) => return Err(TransactionError::GasForDuty),
+            (true, None) if self.expiry.is_none() => return Err(TransactionError::DutyWithoutEpoch),
             (false, Some(_)) | (true, None) => {}
         }
         for used in self.kind.owned() {

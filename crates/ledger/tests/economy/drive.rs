@@ -336,7 +336,7 @@ impl Driver {
     ) -> Option<Verified<Transaction>> {
         let transaction = Transaction {
             chain: self.chain.system().chain,
-            expiry: None,
+            expiry: kind.is_duty().then(|| self.chain.system().epoch),
             sender: account(by),
             gas: Bounded::new(gas).unwrap(),
             kind,

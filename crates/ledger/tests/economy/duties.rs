@@ -45,6 +45,9 @@ fn opening(target: ObjectId, by: ObjectId, epoch: u64) -> Option<Opening> {
     }
 }
 
+/// Commits of an epoch.
+pub const TURNS: u64 = 8;
+
 impl Driver {
     /// What owners of models, submitters and validators do who mean it.
     pub fn routine(&mut self, turn: u64) -> Vec<Verified<Transaction>> {
@@ -188,17 +191,23 @@ impl Driver {
 
     /// An epoch of eight commits, in the first four of which verdicts are sealed.
     pub fn epoch(&mut self) {
-        for turn in 0..8 {
-            self.chain.elapsed_ms = turn * (self.chain.params.epoch_duration_ms / 8);
-            if turn == 2 && self.draw.one_in(4) {
-                // Tickets of the commit before are too young.
-                self.chain.elapsed_ms = self.chain.params.epoch_duration_ms / 8 + 1;
-            }
-            let mut asked = self.routine(turn);
-            asked.extend(self.wishes());
-            let beacon = (turn.is_multiple_of(2)).then(|| Digest::of(&self.draw.next().to_le_bytes()));
+        for turn in 0..TURNS {
+            let (asked, beacon) = self.turn(turn);
             self.chain.commit(&asked, beacon);
         }
         self.chain.close();
+    }
+
+    /// What the next commit of an epoch has.
+    pub fn turn(&mut self, turn: u64) -> (Vec<Verified<Transaction>>, Option<Digest>) {
+        self.chain.elapsed_ms = turn * (self.chain.params.epoch_duration_ms / TURNS);
+        if turn == 2 && self.draw.one_in(4) {
+            // Tickets of the commit before are too young.
+            self.chain.elapsed_ms = self.chain.params.epoch_duration_ms / TURNS + 1;
+        }
+        let mut asked = self.routine(turn);
+        asked.extend(self.wishes());
+        let beacon = (turn.is_multiple_of(2)).then(|| Digest::of(&self.draw.next().to_le_bytes()));
+        (asked, beacon)
     }
 }

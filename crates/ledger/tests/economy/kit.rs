@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crypto::segments::sealed_length;
 use crypto::{Address, BlsSecretKey, Digest, Ed25519SecretKey, UserSignature, Verified};
 use ledger::genesis::{Allocation, Founder, SeedModel, StakedWith, UNNAMED};
-use ledger::{Application, Context, Genesis, Live, Memory, Objects, Prices, Reject, close};
+use ledger::{Application, CloseError, Context, Genesis, Live, Memory, Objects, Prices, Reject, close};
 use types::{
     ChainId, CommitIndex, Content, Economy, Event, GenesisParams, Line, Manifest, Metadata, ObjectId,
     ProtocolParams, ProtocolVersion, ProvedKeys, SOMA, Shannons, SignedTransaction, Status, System,
@@ -150,6 +150,8 @@ pub struct Asked {
     succeeded: u64,
     failed: u64,
     rejected: u64,
+    /// Epochs that ended in safe mode, since nobody would have been left.
+    safe_ends: u64,
 }
 
 impl Asked {
@@ -157,6 +159,7 @@ impl Asked {
         self.succeeded += more.succeeded;
         self.failed += more.failed;
         self.rejected += more.rejected;
+        self.safe_ends += more.safe_ends;
     }
 }
 
@@ -168,6 +171,7 @@ pub struct Chain {
     pub statuses: BTreeSet<&'static str>,
     /// What happened, by name, and what of it matters.
     pub events: BTreeSet<String>,
+    /// Of this epoch.
     commits: u64,
     pub elapsed_ms: u64,
 }
@@ -214,7 +218,7 @@ impl Chain {
         let system = self.system();
         Context {
             system,
-            commit: CommitIndex::new(self.commits),
+            commit: CommitIndex::new(self.commits + 1),
             at: UnixMillis::new(system.started.get() + self.elapsed_ms),
             prices: Prices::new(&self.params, economy.value_fee_bps),
             params: self.params,
@@ -228,8 +232,8 @@ impl Chain {
         asked: &[Verified<Transaction>],
         beacon: Option<Digest>,
     ) -> Vec<Result<Status, Reject>> {
-        self.commits += 1;
         let context = self.context(beacon);
+        self.commits += 1;
         let applied = Application::new(context, &self.state, asked).run_all().unwrap();
         let (mut rolling, epoch) = (self.state.clone(), context.system.epoch.get());
         let mut statuses = Vec::new();
@@ -287,10 +291,18 @@ impl Chain {
         let system = self.system();
         let at = system.started.get() + self.params.epoch_duration_ms;
         let change = close(&self.params, &self.state, UnixMillis::new(at)).unwrap();
+        if change.trouble == Some(CloseError::NobodyLeft) {
+            // The last members go: nobody's balance changes.
+            self.state.apply(change.writes);
+            (self.elapsed_ms, self.commits) = (0, 0);
+            self.compare("the end of an epoch in safe mode");
+            self.asked.safe_ends += 1;
+            return;
+        }
         assert_eq!(change.trouble, None);
         let before = self.state.clone();
         self.state.apply(change.writes);
-        self.elapsed_ms = 0;
+        (self.elapsed_ms, self.commits) = (0, 0);
         let (digest, epoch) = (change.effects.transaction, system.epoch.get());
         self.model.close(&before, &self.state, digest, epoch);
         self.compare("the end of an epoch");

@@ -14,6 +14,7 @@ mod made;
 mod model;
 mod pools;
 mod statuses;
+mod stored;
 mod stray;
 mod totality;
 mod view;

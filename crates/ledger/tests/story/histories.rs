@@ -210,7 +210,7 @@ proptest! {
             }
             prop_assert_eq!(&other.finish().unwrap(), &applied);
             let supply = world.supply();
-            root.unite(&root::change(&world.state, &applied.writes));
+            root.unite(&applied.change);
             world.state.apply(applied.writes);
             prop_assert_eq!(&root, &root::root(world.state.iter()));
             prop_assert_eq!(world.supply(), supply);

@@ -280,10 +280,11 @@ impl Network {
     }
 
     /// What a user signs who pays with these coins.
-    fn request(&self, number: u8, gas: Vec<ObjectRef>, kind: TransactionKind) -> Transaction {
+    pub fn request(&self, number: u8, gas: Vec<ObjectRef>, kind: TransactionKind) -> Transaction {
         Transaction {
             chain: self.system().chain,
-            expiry: None,
+            // A duty is for one epoch.
+            expiry: kind.is_duty().then(|| self.system().epoch),
             sender: user(number),
             gas: Bounded::new(gas).unwrap(),
             kind,
@@ -301,7 +302,13 @@ impl Network {
 
     /// A commit with one duty.
     pub fn serve(&mut self, number: u8, kind: TransactionKind) -> Result<(), Reject> {
-        let result = self.apply(&[signed(number, self.request(number, vec![], kind))]);
+        let duty = self.request(number, vec![], kind);
+        self.serve_again(number, duty)
+    }
+
+    /// A commit with this duty, which may have been in another one.
+    pub fn serve_again(&mut self, number: u8, duty: Transaction) -> Result<(), Reject> {
+        let result = self.apply(&[signed(number, duty)]);
         let outcome = result.results[0].clone()?;
         self.events = outcome.effects.events;
         assert_eq!(outcome.effects.fee, Fee::default());
@@ -362,7 +369,7 @@ impl Network {
         self.clock = 0;
         let end = close(&self.params, &self.state, UnixMillis::new(self.at)).unwrap();
         let mut root = root::root(self.state.iter());
-        root.unite(&root::change(&self.state, &end.writes));
+        root.unite(&root::change([&end.effects]));
         self.state.apply(end.writes);
         assert_eq!(root, root::root(self.state.iter()));
         self.check_supply();

@@ -166,7 +166,7 @@ impl Network {
         }
         assert_eq!(in_waves.finish().unwrap(), one_by_one);
         let mut root = root::root(self.state.iter());
-        root.unite(&root::change(&self.state, &one_by_one.writes));
+        root.unite(&one_by_one.change);
         self.state.apply(one_by_one.writes);
         assert_eq!(root, root::root(self.state.iter()));
         self.check_supply();

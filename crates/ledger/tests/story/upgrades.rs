@@ -3,8 +3,8 @@
 use ledger::Reject;
 use ledger::upgrade::{RulesError, in_force, known};
 use types::{
-    Digest, Event, Failure, GenesisParams, ProtocolParams, ProtocolVersion, Rules, System, TransactionKind,
-    VotingPower,
+    Digest, Event, Failure, GenesisParams, ProtocolParams, ProtocolVersion, Rules, System, Transaction,
+    TransactionError, TransactionKind, VotingPower,
 };
 
 use crate::network::{Network, params, soma, validator_id};
@@ -92,6 +92,38 @@ fn a_vote_changes_once_in_an_epoch_and_can_be_taken_back() {
     assert_eq!(vote(&mut network, 0, Some(wanted)), Ok(()));
     network.close();
     assert_eq!(network.system().rules, wanted);
+}
+
+/// Duties use up no coin: whoever had seen one could bring it again when it meant something else, such as that weights are held
+/// which nobody has seen.
+#[test]
+fn a_duty_is_for_one_epoch_and_does_not_come_again() {
+    let mut network = seven();
+    let kind = |rules| TransactionKind::VoteUpgrade {
+        validator: validator_id(0),
+        rules,
+    };
+    let old = network.request(20, vec![], kind(Some(rules(2, 1))));
+    let epoch = network.system().epoch;
+    assert_eq!(old.expiry, Some(epoch));
+    assert_eq!(network.serve_again(20, old.clone()), Ok(()));
+    network.close();
+    assert_eq!(vote(&mut network, 0, None), Ok(()));
+    network.close();
+    assert_eq!(network.serve_again(20, old.clone()), Err(Reject::Expired(epoch)));
+    let endless = Transaction {
+        expiry: None,
+        ..old.clone()
+    };
+    let refused = Err(Reject::Malformed(TransactionError::DutyWithoutEpoch));
+    assert_eq!(network.serve_again(20, endless), refused);
+    let later = network.system().epoch.next();
+    let early = Transaction { expiry: later, ..old };
+    assert_eq!(
+        network.serve_again(20, early),
+        Err(Reject::DutyTooEarly(later.unwrap()))
+    );
+    assert_eq!(network.validator(0).vote.unwrap().rules, None);
 }
 
 #[test]

@@ -500,6 +500,7 @@ fn ledger() -> String {
         transactions: 3,
         fees: Shannons::new(10),
         state: digest,
+        snapshot: Some(digest),
     };
     [
         row("Contents", &contents),

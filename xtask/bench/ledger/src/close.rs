@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let start = Instant::now();
         let end = close(&params, &state, at)?;
         let middle = Instant::now();
-        black_box(ledger::root::change(&state, &end.writes));
+        black_box(ledger::root::change([&end.effects]));
         times.push((middle - start).as_secs_f64());
         roots.push(middle.elapsed().as_secs_f64());
         ensure!(end.trouble.is_none(), "safe mode: {:?}", end.trouble);
