@@ -9,6 +9,7 @@ mod faults;
 mod genesis;
 mod histories;
 mod kit;
+mod margins;
 mod market;
 mod models;
 mod network;
