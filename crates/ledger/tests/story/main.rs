@@ -4,8 +4,10 @@
 
 mod audits;
 mod coins;
+mod critical;
 mod epochs;
 mod faults;
+mod game;
 mod genesis;
 mod histories;
 mod kit;

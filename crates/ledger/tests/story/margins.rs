@@ -9,7 +9,7 @@ use crate::network::{Network, params, soma, validator_id};
 use crate::targets::{self, VALID, audit, filled, target};
 
 /// Accuses validator 1 of two blocks in one slot.
-fn accuse(network: &mut Network, epoch: u64) -> Status {
+pub fn accuse(network: &mut Network, epoch: u64) -> Status {
     let kind = TransactionKind::ReportEquivocation {
         validator: validator_id(1),
         evidence: evidence(chain(1), 21, epoch),
@@ -18,7 +18,7 @@ fn accuse(network: &mut Network, epoch: u64) -> Status {
 }
 
 /// What an end of an epoch gave to a pool, with the commission.
-fn rewarded(events: &[Event], of: ObjectId) -> (u64, u64) {
+pub fn rewarded(events: &[Event], of: ObjectId) -> (u64, u64) {
     let found = events.iter().find_map(|event| match event {
         Event::Rewarded {
             pool,
@@ -31,7 +31,7 @@ fn rewarded(events: &[Event], of: ObjectId) -> (u64, u64) {
 }
 
 /// What is to be emitted, and what of it is for targets in this epoch.
-fn pot(network: &Network) -> u64 {
+pub fn pot(network: &Network) -> u64 {
     let Content::Targets(targets) = network.content(Targets::ID) else {
         panic!("it is what belongs to all targets")
     };
@@ -39,7 +39,7 @@ fn pot(network: &Network) -> u64 {
 }
 
 /// What these validators got at an end of an epoch.
-fn sum<const N: usize>(events: &[Event], validators: [u8; N]) -> u64 {
+pub fn sum<const N: usize>(events: &[Event], validators: [u8; N]) -> u64 {
     let parts = validators.map(|number| rewarded(events, validator_id(number)));
     parts.iter().map(|(amount, commission)| amount + commission).sum()
 }
