@@ -167,17 +167,23 @@ impl<'a> Trial<'a> {
             Err(count) => return Ok(Outcome::Found(count)),
         };
         fs::write(&path, changed)?;
-        let outcome = self.test(mutant.tests.as_deref());
+        let outcome = self.test(mutant.first.as_deref());
         fs::write(&path, source)?;
         outcome
     }
 
     /// Runs the tests, the named ones first and the slow ones last, until one fails.
     fn test(&self, first: Option<&str>) -> anyhow::Result<Outcome> {
+        if let Some(first) = first {
+            let outcome = self.run(first.split(' '))?;
+            if outcome != Outcome::Survived {
+                return Ok(outcome);
+            }
+        }
         let slow = &self.list.slow;
-        let fast = format!("not ({slow})");
-        for tests in first.into_iter().chain([fast.as_str(), slow]) {
-            let outcome = self.run(tests)?;
+        for tests in [&format!("not ({slow})"), slow] {
+            let packages = self.list.packages.iter().flat_map(|name| ["--package", name]);
+            let outcome = self.run(packages.chain(["--filterset", tests]))?;
             if outcome != Outcome::Survived {
                 return Ok(outcome);
             }
@@ -185,7 +191,7 @@ impl<'a> Trial<'a> {
         Ok(Outcome::Survived)
     }
 
-    fn run(&self, tests: &str) -> anyhow::Result<Outcome> {
+    fn run<'b>(&self, tests: impl IntoIterator<Item = &'b str>) -> anyhow::Result<Outcome> {
         let mut nextest = cargo::command(&self.tree);
         nextest
             .env("CARGO_TARGET_DIR", &self.target)
@@ -199,11 +205,9 @@ impl<'a> Trial<'a> {
                 "--final-status-level",
                 "none",
             ])
-            .args(["--filterset", tests, "--tool-config-file"])
-            .arg(format!("mutants:{}", self.limits.display()));
-        for package in &self.list.packages {
-            nextest.args(["--package", package]);
-        }
+            .arg("--tool-config-file")
+            .arg(format!("mutants:{}", self.limits.display()))
+            .args(tests);
         outcome(&mut nextest)
     }
 }

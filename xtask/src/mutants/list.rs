@@ -31,8 +31,8 @@ pub struct Mutant {
     pub with: String,
     /// What is wrong then, in a sentence.
     pub breaks: String,
-    /// Tests that run before all others, as an expression of nextest.
-    pub tests: Option<String>,
+    /// Arguments of nextest for the tests that are built and run before all others.
+    pub first: Option<String>,
     /// Why nothing is wrong then: it is neither tried nor counted.
     pub equivalent: Option<String>,
 }

@@ -1,12 +1,16 @@
 //! Amounts to the shannon and limits to the last one below: where a rule that is a little wrong would still look right.
 
-use types::{Content, Economy, Event, ObjectId, Shannons, Stage, Standing, Status, Targets, TransactionKind};
+use ledger::difficulty;
+use types::{
+    Attestation, Content, Economy, Event, ObjectId, Shannons, Stage, Standing, Status, Target, Targets,
+    TransactionKind,
+};
 
 use crate::faults::evidence;
 use crate::kit::chain;
 use crate::models::{self, model};
 use crate::network::{Network, params, soma, validator_id};
-use crate::targets::{self, VALID, audit, filled, target};
+use crate::targets::{self, INVALID, VALID, audit, filled, target};
 
 /// Accuses validator 1 of two blocks in one slot.
 pub fn accuse(network: &mut Network, epoch: u64) -> Status {
@@ -113,4 +117,179 @@ fn an_epoch_with_nearly_the_wanted_fees_moves_the_value_fee_by_little() {
         network.close();
         assert_eq!(network.economy().value_fee_bps, next, "{percent} %");
     }
+}
+
+#[test]
+fn a_reward_is_in_proportion_to_power_and_its_odd_shannon_is_emitted_later() {
+    let mut network = Network::new(&[100_000, 100_000, 1_000], &[]);
+    network.close();
+    let powers: Vec<u16> = network.set().members.values().map(|power| power.get()).collect();
+    assert_eq!(powers, [3_334, 3_334, 3_332]);
+    let before = pot(&network);
+    let events = network.close();
+    let share = soma(274).get();
+    for (number, power) in (0..).zip(powers) {
+        let part = share * u64::from(power) / 10_000;
+        let commission = part / 10;
+        let expected = (part - commission, commission);
+        assert_eq!(rewarded(&events, validator_id(number)), expected);
+    }
+    assert_eq!(pot(&network) + sum(&events, [0, 1, 2]), before);
+}
+
+#[test]
+fn half_of_the_committee_against_weights_drops_and_does_not_slash() {
+    let mut network = models::network();
+    let id = models::create(&mut network, 0, soma(10));
+    models::commit(&mut network, 0, id, 1);
+    network.tick(1);
+    network.close();
+    assert_eq!(models::reveal(&mut network, 0, id, 1), Status::Success);
+    network.close();
+    for by in 0..2 {
+        models::attest(&mut network, by, id, models::REJECTED).unwrap();
+    }
+    let events = network.close();
+    assert!(events.contains(&Event::OfferDropped { model: id }), "{events:?}");
+    assert_eq!(model(&network, id).pool.balance, soma(10));
+}
+
+#[test]
+fn what_a_custodian_earns_that_has_left_is_emitted_again() {
+    let mut network = models::network();
+    let id = models::create(&mut network, 0, soma(10));
+    models::commit(&mut network, 0, id, 1);
+    network.tick(1);
+    let validator = validator_id(3);
+    let kind = TransactionKind::RemoveValidator { validator };
+    assert_eq!(network.ask(23, kind), Status::Success);
+    network.close();
+    assert_eq!(network.validator(3).standing, Standing::Retired);
+    assert_eq!(models::reveal(&mut network, 0, id, 1), Status::Success);
+    for by in 0..4 {
+        models::attest(&mut network, by, id, Attestation::Held).unwrap();
+    }
+    let (before, fees) = (pot(&network), network.economy().fees.get());
+    let events = network.close();
+    assert!(!events.contains(&Event::SafeMode));
+    let fee = params().reveal_fee.get();
+    assert_eq!(
+        pot(&network) + sum(&events, [0, 1, 2]),
+        before + fees + fee,
+        "a quarter of the fee was for who has left"
+    );
+    // Of the emission and the fees, a third is for each of those who are there.
+    let (amount, commission) = rewarded(&events, validator_id(0));
+    let part = (soma(274).get() + fees) / 10_000 * 3_334 + fee / 4;
+    assert!(
+        (amount + commission).abs_diff(part) < 10_000,
+        "{amount} {commission}"
+    );
+}
+
+#[test]
+fn a_model_that_wins_twice_in_an_epoch_is_paid_twice() {
+    let (mut network, id) = targets::network();
+    let targets: Vec<ObjectId> = targets::spawn(&mut network).into_iter().take(2).collect();
+    for (seed, target_id) in (1..).zip(&targets) {
+        let score = targets::score(&network, *target_id, id);
+        let status = targets::submit(&mut network, 1, *target_id, &score, &targets::data(seed));
+        assert_eq!(status, Status::Success);
+    }
+    network.tick(10);
+    network.close();
+    let half = target(&network, targets[0]).reward.get().div_ceil(2);
+    for target_id in &targets {
+        for by in 0..4 {
+            targets::seal(&mut network, by, *target_id, VALID()).unwrap();
+        }
+    }
+    network.clock = params().epoch_duration_ms / 2;
+    for target_id in &targets {
+        for by in 0..4 {
+            targets::open(&mut network, by, *target_id, VALID()).unwrap();
+        }
+    }
+    let (amount, commission) = rewarded(&network.close(), id);
+    assert_eq!(amount + commission, 2 * half);
+}
+
+#[test]
+fn the_difficulty_goes_by_the_hits_and_by_how_long_targets_were_open() {
+    let (mut network, id) = targets::network();
+    let target_id = targets::spawn(&mut network)[0];
+    let score = targets::score(&network, target_id, id);
+    let status = targets::submit(&mut network, 1, target_id, &score, &targets::data(1));
+    assert_eq!(status, Status::Success);
+    network.clock += 60_000;
+    network.tick(10);
+    let common = |network: &Network| {
+        let Content::Targets(targets) = network.content(Targets::ID) else {
+            panic!("it is what belongs to all targets")
+        };
+        targets
+    };
+    let before = common(&network);
+    assert!(before.hits == 1 && before.pace.open_ms > 0);
+    network.close();
+    let next = difficulty::after(&before.difficulty, &params(), 1, before.pace.open_ms);
+    assert_eq!(common(&network).difficulty, next);
+}
+
+#[test]
+fn data_exactly_at_the_threshold_is_near_enough() {
+    let (mut network, id) = targets::network();
+    let target_id = targets::spawn(&mut network)[0];
+    let score = targets::score(&network, target_id, id);
+    let exact = Target {
+        threshold: score.distance,
+        ..*target(&network, target_id)
+    };
+    network.change(target_id, Content::Target(Box::new(exact)));
+    let status = targets::submit(&mut network, 1, target_id, &score, &targets::data(1));
+    assert_eq!(status, Status::Success);
+}
+
+#[test]
+fn a_false_verdict_costs_a_hundredth_of_the_pool_and_its_remainder() {
+    let (mut network, id) = targets::network();
+    let target_id = filled(&mut network, id);
+    audit(&mut network, target_id, &[INVALID(); 4]);
+    let before = network.validator(3).pool.balance.get();
+    let events = audit(
+        &mut network,
+        target_id,
+        &[INVALID(), INVALID(), INVALID(), VALID()],
+    );
+    let amount = Shannons::new(before - before * 99 / 100);
+    let (target, by) = (target_id, validator_id(3));
+    assert!(
+        events.contains(&Event::FalseVerdict { target, by, amount }),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_target_is_given_to_models_in_proportion_to_their_stake() {
+    let mut network = models::network();
+    let rich = models::active(&mut network, 1);
+    let kind = TransactionKind::AddStakeToModel {
+        model: rich,
+        coin: network.purse(0),
+        amount: Some(soma(290)),
+    };
+    assert_eq!(network.ask(0, kind), Status::Success);
+    let poor = models::active(&mut network, 2);
+    let stake = |id| model(&network, id).pool.balance;
+    assert_eq!((stake(rich), stake(poor)), (soma(300), soma(10)));
+    network.params.models_per_target = 1;
+    let spawned = targets::spawn(&mut network);
+    let of_rich = spawned
+        .iter()
+        .filter(|id| target(&network, **id).contenders[0].model == rich);
+    let (of_rich, all) = (of_rich.count(), spawned.len());
+    assert!(
+        all == 100 && of_rich > 85 && of_rich < 100,
+        "{of_rich} of {all}, of which 97 are expected"
+    );
 }

@@ -106,7 +106,7 @@ pub fn model(network: &Network, id: ObjectId) -> Box<Model> {
     model
 }
 
-const REJECTED: Attestation = Attestation::Rejected(Rejection::Tensors);
+pub const REJECTED: Attestation = Attestation::Rejected(Rejection::Tensors);
 
 /// A model of user 0 that is revealed, with all four members in custody.
 fn revealed(network: &mut Network, seed: u8) -> ObjectId {
