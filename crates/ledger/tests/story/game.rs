@@ -99,6 +99,31 @@ fn w_h5_no_byte_of_a_submission_decides_what_comes_next() {
 }
 
 #[test]
+fn w_h5_who_knows_a_beacon_before_its_commit_gets_no_target_from_it() {
+    let (mut network, model) = network();
+    let id = spawn(&mut network)[0];
+    let score = score(&network, id, model);
+    let kind = purchase(&network, 1, id, &score, &data(1));
+    assert_eq!(network.ask(1, kind), Status::Success);
+    network.clock += 10_000;
+    let kind = opened(&network, 1, id, &score, &data(1));
+    let open = |network: &Network| {
+        let all = network.state.iter();
+        let targets = all.filter_map(|live| match &live.object().content {
+            Content::Target(target) => Some(target.fill.is_none()),
+            _ => None,
+        });
+        targets.filter(|is_open| *is_open).count()
+    };
+    let before = open(&network);
+    network.beacon = Some(Digest::of(b"what its leader will sign"));
+    assert_eq!(network.ask(1, kind), Status::Success);
+    assert_eq!(open(&network), before - 1, "the next beacon replaces it");
+    spawn(&mut network);
+    assert_eq!(open(&network), before);
+}
+
+#[test]
 fn w_h6_who_stakes_with_a_model_earns_what_it_wins() {
     let (mut network, model) = network();
     let kind = TransactionKind::AddStakeToModel {
