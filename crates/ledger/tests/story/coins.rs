@@ -134,6 +134,20 @@ fn what_is_given_away_as_an_object_costs_as_much_as_what_is_paid() {
 }
 
 #[test]
+fn several_coins_that_are_given_away_cost_as_much_as_one_of_their_sum() {
+    let mut world = World::new(&[(1, 90_000), (1, 70_000), (1, 50_001)]);
+    let kind = TransactionKind::TransferObjects {
+        objects: list([world.coin(101), world.coin(102)]),
+        recipient: user(2),
+    };
+    let outcome = world
+        .run(1, world.transaction(1, &[world.coin(100)], kind))
+        .unwrap();
+    assert_eq!(outcome.effects.fee, cost(&outcome, 3, 120_001));
+    assert_eq!(world.coins_of(2), [50_001, 70_000]);
+}
+
+#[test]
 fn what_means_nothing_is_refused_before_the_state_is_looked_at() {
     let world = World::new(&[(1, 90_000), (1, 70_000)]);
     let (gas, other) = (world.coin(100), world.coin(101));
