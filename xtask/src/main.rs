@@ -8,7 +8,7 @@
 //! - `sim` ends with the simulator's exit code and passes its arguments on untouched.
 //!
 //! Modules in reading order: [`workspace`], [`layers`], [`cargo`], [`tools`], [`sim`], [`planted`], [`bench`](mod@bench),
-//! [`fuzz`], [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
+//! [`fuzz`], [`mutants`], [`test`](mod@test), [`readme`], [`fixtures`], [`tidy`], [`rocksdb`], [`ci`].
 
 mod bench;
 mod cargo;
@@ -16,6 +16,7 @@ mod ci;
 mod fixtures;
 mod fuzz;
 mod layers;
+mod mutants;
 mod planted;
 mod readme;
 mod rocksdb;
@@ -78,6 +79,8 @@ enum Command {
     Bench(Forwarded),
     /// Try decoders with made-up words for a while: `cargo xtask fuzz block_frame --seconds 600`
     Fuzz(fuzz::Arguments),
+    /// Put small faults into a copy of the ledger, one at a time, and say which its tests do not notice
+    Mutants(mutants::Arguments),
     /// Compare what programs wrote into the repository (fixtures, the run in README.md) with what they write now
     Fixtures(fixtures::Arguments),
     /// Check what no compiler checks: layers, the simulator's tree, banned words, files and documents
@@ -117,6 +120,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ci(arguments) => ci::run(&workspace, &arguments),
         Command::Bench(forwarded) => bench::run(&workspace, forwarded.arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
+        Command::Mutants(arguments) => mutants::run(&workspace, &arguments),
         Command::Fixtures(arguments) => fixtures::run(&workspace, &arguments),
         Command::Tidy => tidy::run(&workspace),
     }

@@ -2,13 +2,14 @@
 //!
 //! Not here: what clippy, rustfmt and cargo-deny check.
 //!
-//! Modules in reading order: [`dependencies`], [`tree`], [`source`], [`words`], [`files`], [`documents`].
+//! Modules in reading order: [`dependencies`], [`tree`], [`source`], [`words`], [`files`], [`documents`], [`weaknesses`].
 
 mod dependencies;
 mod documents;
 mod files;
 mod source;
 mod tree;
+mod weaknesses;
 mod words;
 
 use std::fmt;
@@ -59,6 +60,7 @@ fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let mut findings = dependencies::check(workspace);
     findings.extend(tree::check(workspace)?);
     findings.extend(documents::check(workspace));
+    findings.extend(weaknesses::check(workspace));
     for file in workspace.files()? {
         let path = workspace.root.join(&file);
         let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;

@@ -213,6 +213,7 @@ mod tests {
         }
     }
 
+    /// W-H25: what was certified did not hold the signatures of transactions, which could be replaced.
     #[test]
     fn what_is_proved_of_a_checkpoint_stands_in_it() {
         let mut builder = Builder::behind(CUTTING, Epoch::ZERO, &genesis()).unwrap();
@@ -225,7 +226,7 @@ mod tests {
         };
         assert!(
             !proof.holds(&other, &summary.contents),
-            "W-H25: signatures are certified, too"
+            "signatures are certified, too"
         );
     }
 }

@@ -167,6 +167,7 @@ mod tests {
         );
     }
 
+    /// W-C7(d): an embedding of another dimension stopped every node when the next target was made.
     #[test]
     fn a_model_of_another_dimension_is_passed_over() {
         let mut competitors = competitors(&[10, 10]);

@@ -112,6 +112,7 @@ mod tests {
         schedule
     }
 
+    /// W-H12: the first targets were worth 432 times as much as later ones.
     #[test]
     fn a_reward_is_the_same_from_the_first_target_to_the_last() {
         let reward = target_reward(&params());
@@ -126,6 +127,7 @@ mod tests {
     }
 
     /// 10,000,000 = 7,299 · 1,370 + 370 SOMA.
+    /// W-H11: the pool emptied faster than it was said to.
     #[test]
     fn twenty_years_of_full_epochs_empty_the_pool() {
         let schedule = run(7_300, 86_400);

@@ -261,7 +261,9 @@ impl End<'_> {
         let hits = accrual.filled.len() as u64;
         targets.hits = targets.hits.saturating_add(hits);
         targets.undrawn.extend(&accrual.filled);
-        let open = targets.pace.open.saturating_sub(hits);
+        // What this commit has filled counts as open until its end: whoever leads it knows its beacon before anybody else, and could
+        // fill as many targets as make it spawn those that suit them.
+        let open = targets.pace.open;
         let elapsed_ms = context.at.get().saturating_sub(context.system.started.get());
         let competitors = match context.beacon {
             Some(beacon) => Some((beacon, Competitors::new(objects)?)),
@@ -270,6 +272,7 @@ impl End<'_> {
         let competitors = competitors.filter(|(_, competitors)| !competitors.is_empty());
         let may_spawn = competitors.is_some();
         let spawn = pacing::at_commit(&mut targets.pace, &context.params, elapsed_ms, open, may_spawn);
+        targets.pace.open = targets.pace.open.saturating_sub(hits);
         if let Some((beacon, competitors)) = competitors {
             for _ in 0..spawn {
                 self.spawn(context, &beacon, &competitors, &mut targets)?;

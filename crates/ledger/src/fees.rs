@@ -175,6 +175,14 @@ mod tests {
             returned: Shannons::ZERO,
         };
         assert_eq!(created, expected);
+        // What is there of it still keeps its part.
+        let shrunk = prices().storage(created.deposit, 1_256, 1_006);
+        let expected = Storage {
+            fee: Shannons::ZERO,
+            deposit: Shannons::new(3_750),
+            returned: Shannons::new(1_250),
+        };
+        assert_eq!(shrunk, expected);
         let deleted = prices().storage(created.deposit, 1_256, 0);
         assert_eq!(
             (deleted.deposit, deleted.returned),

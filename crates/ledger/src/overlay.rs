@@ -306,6 +306,18 @@ mod tests {
             overlay.encoded_bytes(id, &draft),
             types::encode(&object).len() as u64
         );
+        // The same, by what a commit adds up.
+        let gain = |fees, slashed| Accrual {
+            fees: Shannons::new(fees),
+            slashed: Shannons::new(slashed),
+            ..Accrual::default()
+        };
+        assert_eq!(overlay.set_balance(id, Shannons::new(15)), Ok(()));
+        assert_eq!(overlay.check_gain(&gain(2, 3)), Ok(()));
+        for (fees, slashed) in [(2, 2), (3, 3), (0, 0)] {
+            let gained = overlay.check_gain(&gain(fees, slashed));
+            assert_eq!(gained, Err(Failure::InvariantViolated));
+        }
         overlay.delete(&id);
         assert_eq!(overlay.check_supply(&fee(10)), Err(Failure::InvariantViolated));
         assert_eq!(

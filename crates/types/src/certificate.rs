@@ -184,18 +184,18 @@ mod tests {
             certificate.verify(message(8), &members),
             Err(CertificateError::Signature(SignatureError::Invalid))
         );
-        let authorities = members
-            .authorities()
-            .map(|(_, authority)| authority.clone())
-            .collect();
-        let later = Committee::new(Epoch::new(4), authorities).unwrap();
-        assert_eq!(
-            certificate.verify(message(7), &later),
-            Err(CertificateError::WrongEpoch {
-                expected: Epoch::new(4),
-                found: Epoch::new(3)
-            })
-        );
+        let authorities = members.authorities().map(|(_, authority)| authority.clone());
+        let authorities: Vec<_> = authorities.collect();
+        for epoch in [2, 4] {
+            let others = Committee::new(Epoch::new(epoch), authorities.clone()).unwrap();
+            assert_eq!(
+                certificate.verify(message(7), &others),
+                Err(CertificateError::WrongEpoch {
+                    expected: Epoch::new(epoch),
+                    found: Epoch::new(3)
+                })
+            );
+        }
     }
 
     #[test]

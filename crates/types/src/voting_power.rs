@@ -152,6 +152,7 @@ mod tests {
         assert_eq!(powers(&[]), [0; 0]);
     }
 
+    /// W-H18: what the cap takes went to all others alike, so that many small ones had the most power.
     #[test]
     fn the_excess_goes_to_the_others_in_proportion_to_their_stake() {
         // 1,000 is the cap of the giant; the other 9,000 are split 1 : 2 : 2 : … without reaching the cap.
@@ -226,6 +227,7 @@ mod tests {
     }
 
     proptest! {
+        /// W-H18: what the cap had taken lifted others above it.
         #[test]
         fn the_sum_is_ten_thousand_and_nobody_exceeds_the_cap(amounts in amounts()) {
             let powers = powers(&amounts);

@@ -119,6 +119,7 @@ fn a_withdrawal_is_paid_three_epochs_after_the_close_and_earns_no_more() {
     assert_eq!(again, Err(PoolError::NoSuchStake));
 }
 
+/// W-C8: a receipt was worth all of its principal, whatever was slashed.
 #[test]
 fn a_slash_lowers_what_is_staked_leaving_or_not_due_and_nothing_else() {
     let (mut pool, receipts) = staked(&[100, 100, 100, 100]);

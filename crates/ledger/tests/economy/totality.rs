@@ -38,6 +38,7 @@ fn supply(state: &Memory) -> u64 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
+    /// W-C7(a): bytes that no tensor had stopped every node that read them.
     #[test]
     fn any_bytes_are_a_transaction_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         for limit in [600, 100] {
@@ -50,6 +51,7 @@ proptest! {
         }
     }
 
+    /// W-C7(b): what was ordered and made no sense stopped every node.
     #[test]
     fn whatever_a_damaged_transaction_says_no_money_comes_or_goes(
         which: prop::sample::Index,

@@ -134,6 +134,20 @@ fn what_is_given_away_as_an_object_costs_as_much_as_what_is_paid() {
 }
 
 #[test]
+fn several_coins_that_are_given_away_cost_as_much_as_one_of_their_sum() {
+    let mut world = World::new(&[(1, 90_000), (1, 70_000), (1, 50_001)]);
+    let kind = TransactionKind::TransferObjects {
+        objects: list([world.coin(101), world.coin(102)]),
+        recipient: user(2),
+    };
+    let outcome = world
+        .run(1, world.transaction(1, &[world.coin(100)], kind))
+        .unwrap();
+    assert_eq!(outcome.effects.fee, cost(&outcome, 3, 120_001));
+    assert_eq!(world.coins_of(2), [50_001, 70_000]);
+}
+
+#[test]
 fn what_means_nothing_is_refused_before_the_state_is_looked_at() {
     let world = World::new(&[(1, 90_000), (1, 70_000)]);
     let (gas, other) = (world.coin(100), world.coin(101));
@@ -231,9 +245,9 @@ fn what_cannot_pay_has_no_effects() {
     assert_eq!(world.try_out(1, with(other)), Err(Reject::GasNotOwned(other.id)));
 }
 
+/// W-C4: what failed late left objects that were neither as before nor as after.
 #[test]
 fn a_failure_pays_for_being_executed_and_gives_new_versions_and_does_nothing_else() {
-    // W-C4: what failed late left objects that were neither as before nor as after.
     let mut world = World::new(&[(1, 9_000), (1, 70_000), (2, 5)]);
     let kind = transfer(world.coin(101), Some(70_001), 2);
     let transaction = world.transaction(1, &[world.coin(100)], kind);
@@ -279,9 +293,9 @@ fn a_failure_pays_for_being_executed_and_gives_new_versions_and_does_nothing_els
     assert_eq!(world.coin(101).version, Version::new(3));
 }
 
+/// W-C5: a gas coin with nothing in it stopped every transaction behind it.
 #[test]
 fn a_gas_coin_that_holds_too_little_is_taken_whole_and_stops_nothing() {
-    // W-C5: a gas coin with nothing in it stopped every transaction behind it.
     let mut world = World::new(&[(1, 999), (1, 70_000)]);
     let kind = transfer(world.coin(101), None, 2);
     let outcome = world
@@ -298,6 +312,7 @@ fn a_gas_coin_that_holds_too_little_is_taken_whole_and_stops_nothing() {
     );
 }
 
+/// W-C3: a gas coin that the fee had used up was there to be used again.
 #[test]
 fn a_gas_coin_of_exactly_what_being_executed_costs_is_gone_with_it() {
     let mut world = World::new(&[(1, 1_244), (1, 70_000)]);
@@ -323,9 +338,9 @@ fn gas_coins_are_merged_whatever_becomes_of_the_transaction() {
     );
 }
 
+/// W-H24: the object of a rejected transaction stayed locked until the end of the epoch.
 #[test]
 fn of_two_that_use_one_version_the_first_wins_and_nothing_stays_locked() {
-    // W-H24: the object of a rejected transaction stayed locked until the end of the epoch.
     let mut world = World::new(&[(1, 90_000), (1, 70_000), (1, 50_000)]);
     let one = world.transaction(1, &[world.coin(100)], transfer(world.coin(101), None, 2));
     let other = world.transaction(1, &[world.coin(102)], transfer(world.coin(101), None, 3));

@@ -305,9 +305,9 @@ fn a_validator_whose_stake_has_all_left_is_gone_and_its_rest_is_the_emission_poo
     assert_eq!(network.state.get(&validator_id(1)), None);
 }
 
+/// W-H21, W-C7(g): whatever went wrong at the end of an epoch stopped every node.
 #[test]
 fn an_epoch_that_cannot_be_closed_ends_in_safe_mode_and_the_next_hands_out_what_was_left() {
-    // W-H21, W-C7(g): whatever went wrong at the end of an epoch stopped every node.
     let mut network = Network::new(&[100_000], &[1_000]);
     network.close();
     let whole = network.set();

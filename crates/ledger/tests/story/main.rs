@@ -4,11 +4,14 @@
 
 mod audits;
 mod coins;
+mod critical;
 mod epochs;
 mod faults;
+mod game;
 mod genesis;
 mod histories;
 mod kit;
+mod margins;
 mod market;
 mod models;
 mod network;

@@ -32,7 +32,7 @@ pub fn creation(network: &Network, number: u8, amount: Shannons) -> TransactionK
     }
 }
 
-fn create(network: &mut Network, number: u8, amount: Shannons) -> ObjectId {
+pub fn create(network: &mut Network, number: u8, amount: Shannons) -> ObjectId {
     let kind = creation(network, number, amount);
     assert_eq!(network.ask(number, kind), Status::Success);
     let created = network.events.iter().find_map(|event| match event {
@@ -42,7 +42,7 @@ fn create(network: &mut Network, number: u8, amount: Shannons) -> ObjectId {
     created.unwrap()
 }
 
-fn manifest() -> Manifest {
+pub fn manifest() -> Manifest {
     Manifest {
         url: Line::try_from("https://a.example/model".to_owned()).unwrap(),
         checksum: Digest::of(b"file"),
@@ -69,7 +69,7 @@ pub fn commitment(network: &Network, number: u8, model: ObjectId, seed: u8) -> T
     }
 }
 
-fn commit(network: &mut Network, number: u8, model: ObjectId, seed: u8) {
+pub fn commit(network: &mut Network, number: u8, model: ObjectId, seed: u8) {
     let kind = commitment(network, number, model, seed);
     assert_eq!(network.ask(number, kind), Status::Success);
 }
@@ -81,7 +81,7 @@ pub fn revelation(model: ObjectId, seed: u8) -> TransactionKind {
     }
 }
 
-fn reveal(network: &mut Network, number: u8, model: ObjectId, seed: u8) -> Status {
+pub fn reveal(network: &mut Network, number: u8, model: ObjectId, seed: u8) -> Status {
     network.ask(number, revelation(model, seed))
 }
 
@@ -106,7 +106,7 @@ pub fn model(network: &Network, id: ObjectId) -> Box<Model> {
     model
 }
 
-const REJECTED: Attestation = Attestation::Rejected(Rejection::Tensors);
+pub const REJECTED: Attestation = Attestation::Rejected(Rejection::Tensors);
 
 /// A model of user 0 that is revealed, with all four members in custody.
 fn revealed(network: &mut Network, seed: u8) -> ObjectId {
@@ -287,6 +287,7 @@ fn w_m5_who_does_not_reveal_is_slashed_once_and_goes() {
     }
 }
 
+/// W-H8: nobody compared weights with what had been committed to.
 #[test]
 fn what_custodians_reject_the_whole_committee_judges() {
     for is_rejected in [false, true] {

@@ -67,11 +67,17 @@ pub fn score(network: &Network, id: ObjectId, winner: ObjectId) -> Score {
 
 const SALT: [u8; 32] = [7; 32];
 
-fn bond() -> Shannons {
+pub fn bond() -> Shannons {
     Shannons::new(100_000_000)
 }
 
-fn purchase(network: &Network, number: u8, id: ObjectId, score: &Score, data: &Manifest) -> TransactionKind {
+pub fn purchase(
+    network: &Network,
+    number: u8,
+    id: ObjectId,
+    score: &Score,
+    data: &Manifest,
+) -> TransactionKind {
     TransactionKind::CommitSubmission {
         target: id,
         commitment: score.commitment(user(number), id, data.checksum, SALT),
@@ -86,7 +92,13 @@ fn ticket(network: &Network, number: u8) -> ObjectRef {
     tickets.next().unwrap()
 }
 
-fn opened(network: &Network, number: u8, id: ObjectId, score: &Score, data: &Manifest) -> TransactionKind {
+pub fn opened(
+    network: &Network,
+    number: u8,
+    id: ObjectId,
+    score: &Score,
+    data: &Manifest,
+) -> TransactionKind {
     TransactionKind::SubmitData {
         target: id,
         ticket: ticket(network, number),

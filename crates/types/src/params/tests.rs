@@ -86,6 +86,7 @@ fn a_parameter_that_no_chain_can_have_is_named() {
     }
 }
 
+/// W-H22: an upgrade replaced what a chain had fixed at its genesis.
 #[test]
 fn what_genesis_fixed_survives_an_upgrade() {
     let genesis = GenesisParams {
