@@ -75,7 +75,7 @@ impl Disk {
 
 /// What happens to a ledger.
 enum Step {
-    Commit(Context, Vec<Verified<Transaction>>),
+    Commit(Box<Context>, Vec<Verified<Transaction>>),
     Close(UnixMillis),
 }
 
@@ -370,7 +370,7 @@ fn history(seed: u64, epochs: u64) -> (Memory, ProtocolParams, Vec<(Step, Memory
             let (asked, beacon) = driver.turn(turn);
             let context = driver.chain.context(beacon);
             driver.chain.commit(&asked, beacon);
-            steps.push((Step::Commit(context, asked), driver.chain.state.clone()));
+            steps.push((Step::Commit(Box::new(context), asked), driver.chain.state.clone()));
         }
         let at = driver.chain.system().started.get() + params.epoch_duration_ms;
         driver.chain.close();
