@@ -12,7 +12,8 @@
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`,
 //! `models`, `targets`, `audits`, [`mod@execute`], [`schedule`], `choice`, `end`, [`commit`], [`mod@root`], [`checkpoint`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 //!
-//! What the rules come to over epochs and years, and how fast they are, is in `FIGURES.md` beside this crate's manifest.
+//! What the rules come to over epochs and years, and how fast they are, is in `FIGURES.md` beside this crate's manifest; what attacks
+//! on them cost and bring is in `ATTACKS.md`.
 
 mod audits;
 pub mod checkpoint;
