@@ -89,7 +89,7 @@ fn weights_that_half_of_the_committee_has_cost_the_reveal_fee() {
 }
 
 #[test]
-fn an_owner_whose_stake_leaves_before_the_reveal_loses_the_fee_only() {
+fn an_owner_whose_stake_leaves_before_the_reveal_is_slashed_all_the_same() {
     let mut network = population(&[100_000; 4], &[300; 3]);
     let before = wealth(&network, &[2]);
     let model = create(&mut network, 2, soma(10));
@@ -102,7 +102,7 @@ fn an_owner_whose_stake_leaves_before_the_reveal_loses_the_fee_only() {
         "run before slash, owner",
         "an owner who commits, withdraws all stake and shows nothing",
         wealth(&network, &[2]) - before,
-        "an_owner_whose_stake_leaves_before_the_reveal_loses_the_fee_only",
+        "an_owner_whose_stake_leaves_before_the_reveal_is_slashed_all_the_same",
     );
 }
 
