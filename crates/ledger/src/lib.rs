@@ -12,9 +12,9 @@
 //! Modules in reading order: [`mod@money`], [`state`], `overlay`, [`fees`], `gas`, `coins`, [`pool`], `stake`, `validators`, [`upgrade`],
 //! `models`, `targets`, `audits`, [`mod@execute`], [`schedule`], `choice`, `end`, [`commit`], [`mod@root`], [`checkpoint`], [`snapshot`], [`proof`], [`storage`], [`emission`], [`epoch`], [`genesis`], [`draw`], [`pacing`], [`difficulty`].
 //!
-//! What the rules come to over epochs and years, and how fast they are, is in `FIGURES.md` beside this crate's manifest. What others
-//! have suffered from, and the tests that try it here, is in `WEAKNESSES.md`; the faults that the tests must notice are in
-//! `mutants.toml`.
+//! What the rules come to over epochs and years, and how fast they are, is in `FIGURES.md` beside this crate's manifest; what attacks
+//! on them cost and bring in `ATTACKS.md`; what others have suffered from, with the tests that try it here, in `WEAKNESSES.md`; and the
+//! faults that the tests must notice in `mutants.toml`.
 
 mod audits;
 pub mod checkpoint;

@@ -91,6 +91,10 @@ impl Close<'_, '_> {
             }
             let is_poor = model.pool.closed || model.pool.balance < self.params.model_min_stake;
             if is_poor && model.stage != Stage::Inactive {
+                // Else whoever withdraws all stake before the reveal is gone before it is missed.
+                if matches!(&model.stage, Stage::Offered(offer) if offer.reveal.is_none()) {
+                    self.slash_model(id, &mut model, economy)?;
+                }
                 self.retire_model(id, &mut model, economy)?;
             }
             if verdict != Verdict::Waits || model.offer().is_none() {
@@ -203,10 +207,20 @@ impl Close<'_, '_> {
             pay(offer, economy, earned)?;
             offer.fee = Shannons::ZERO;
         }
+        self.slash_model(id, model, economy)?;
+        self.retire_model(id, model, economy)
+    }
+
+    fn slash_model(
+        &mut self,
+        id: ObjectId,
+        model: &mut Model,
+        economy: &mut Economy,
+    ) -> Result<(), CloseError> {
         let amount = pool::slash(&mut model.pool, self.params.reveal_slash_bps, self.epoch);
         economy.emission = economy.emission.checked_add(amount)?;
         self.overlay.tell(Event::Slashed { pool: id, amount });
-        self.retire_model(id, model, economy)
+        Ok(())
     }
 
     /// An offer comes to nothing, and its model is as it was without it. First weights can be committed to again.

@@ -289,6 +289,9 @@ impl Model {
             self.settle(id, epoch, commission, model.owner, digest, sums);
             let pool = self.pools.get_mut(&id).unwrap();
             if !is_gone && (pool.closed || pool.balance < wide(self.params.model_min_stake)) {
+                if matches!(&model.stage, Stage::Offered(offer) if offer.reveal.is_none()) {
+                    self.emission += pool.slash(self.params.reveal_slash_bps.into(), epoch);
+                }
                 pool.closed = true;
                 is_gone = true;
                 self.emission += self.offers.remove(&id).unwrap_or_default();
