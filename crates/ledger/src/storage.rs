@@ -1,7 +1,7 @@
 //! Where a state and what has happened stand in an ordered store.
 //!
 //! Nothing here reads or writes. A node asks its store for what [`State`] lacks and hands over the bytes; what a commit has done
-//! becomes one [batch](batch), which the store applies whole or not at all.
+//! becomes one [`batch`], which the store applies whole or not at all.
 //!
 //! | family | key | value | kept |
 //! |---|---|---|---|

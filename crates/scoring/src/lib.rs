@@ -1,7 +1,7 @@
 //! What a score is: how badly a model predicts some bytes, and where it sees them, as integers that are the same on
 //! every machine.
 //!
-//! Not here: who wins and who is paid (`ledger`), where data and models come from (`blobs`), training, and any float but
+//! Not here: who competes and who is paid (`ledger`), where data and models come from (`blobs`), training, and any float but
 //! those that carry integers.
 //!
 //! Invariants:
@@ -12,14 +12,16 @@
 //!
 //! The arithmetic is `EXACT.md` in the folder of this crate, complete without this code.
 //!
-//! Modules in reading order: [`shape`], [`data`], [`file`](mod@file), [`random`], [`exact`].
+//! Modules in reading order: [`shape`], [`data`], [`file`](mod@file), [`random`], [`exact`], [`competition`].
 
+pub mod competition;
 pub mod data;
 pub mod exact;
 pub mod file;
 pub mod random;
 pub mod shape;
 
+pub use competition::{Competition, Field, Judgement, NoWinner};
 pub use data::{Chunk, Data, DataError};
 pub use exact::{Invalid, Model, Path, Score, score};
 pub use file::{FileError, Weights};
