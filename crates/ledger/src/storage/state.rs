@@ -92,6 +92,7 @@ impl State {
     }
 
     /// Goes on to what a commit has made of it, and lets go what was not used for longest where there is too much.
+    /// Only when the store has taken the commit's batch: what is let go is read from there again.
     pub fn apply(&mut self, head: Head, writes: &Writes) {
         self.head = head;
         for (id, after) in writes {

@@ -10,11 +10,13 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use crypto::{Address, BlsSecretKey, Digest, Ed25519SecretKey};
 use ledger::draw::{Domain, Draws};
+use ledger::emission::target_reward;
 use ledger::{Memory, close, money, pool};
 use types::{
-    Attestation, Content, Custodian, Custody, Direction, Epoch, Line, Manifest, Metadata, Model, ModelKey,
-    Models, Object, ObjectId, Offer, Owner, Pool, Reveal, SOMA, Shannons, Stage, Standing, UnixMillis,
-    Validator, ValidatorKeys, Validators, VotingPower, Weights,
+    Attestation, Audit, AuditRound, Contender, Content, Custodian, Custody, Direction, Distance, Embedding,
+    Epoch, Fill, Line, Loss, Manifest, Metadata, Model, ModelKey, Models, Object, ObjectId, Offer, Opening,
+    Owner, Pool, Reveal, SOMA, Score, Seat, Shannons, Stage, Standing, Target, UnixMillis, Validator,
+    ValidatorKeys, Validators, Verdict, VotingPower, Weights,
 };
 
 use crate::machine::{best, median, name};
@@ -32,6 +34,9 @@ pub struct Arguments {
     /// Receipts for stake, half of them with validators
     #[arg(long, default_value_t = 100_000)]
     delegations: u64,
+    /// Targets of the epoch before, filled and audited by sixteen seats: 86,400 is a whole day's
+    #[arg(long, default_value_t = 0)]
+    targets: u64,
     /// Ends; the best counts
     #[arg(long, default_value_t = 9)]
     turns: usize,
@@ -57,11 +62,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (written, events) = (end.writes.len(), end.effects.events.len());
     }
     println!(
-        "{}, one core; {} validators, {} models, {} delegations, {} ends",
+        "{}, one core; {} validators, {} models, {} delegations, {} targets, {} ends",
         name(),
         arguments.validators,
         arguments.models,
         arguments.delegations,
+        arguments.targets,
         arguments.turns
     );
     println!("{written} objects written, {events} events");
@@ -147,6 +153,11 @@ fn state(arguments: &Arguments) -> anyhow::Result<Memory> {
         new.objects
             .push(object(pool_id, Owner::Shared, Content::Model(Box::new(model))));
     }
+    for number in 0..arguments.targets {
+        let content = Content::Target(Box::new(target(number, &set)?));
+        new.objects
+            .push(object(id("Target", number), Owner::Shared, content));
+    }
     let held = new.objects.iter().map(|object| money(&object.content));
     let held = Shannons::checked_sum(held.collect::<Result<Vec<_>, _>>()?)?;
     let rest = Shannons::SUPPLY.checked_sub(held)?;
@@ -156,6 +167,58 @@ fn state(arguments: &Arguments) -> anyhow::Result<Memory> {
         .into_iter()
         .chain(single(EPOCH, rest, set, models))
         .collect())
+}
+
+/// A target that is filled with data from which one of the first models sees it right, as sixteen seats agree.
+fn target(number: u64, set: &Validators) -> anyhow::Result<Target> {
+    let reward = target_reward(&params());
+    let embedding = reveal(number % 1_024)?.embedding;
+    let sees = Embedding::new(embedding.coordinates().to_vec())?;
+    let contender = |place: u64| Contender {
+        model: id("Model", (number + place) % 1_024),
+        owner: Digest::of_value("Owner", &((number + place) % 1_024)).into(),
+        weights: Digest::of_value("Weights", &number),
+    };
+    let trace = Digest::of_value("Trace", &number);
+    let verdict = Verdict::Valid;
+    let seat = |(member, power): (&ObjectId, &VotingPower)| {
+        let seat = Seat {
+            seal: Some(trace),
+            opening: Some(Opening { verdict, trace }),
+            ..Seat::new(*power)
+        };
+        (*member, seat)
+    };
+    let members = set.members.iter().cycle();
+    let first = usize::try_from(number % set.members.len().max(1) as u64)?;
+    let seats = members.skip(first).take(params().audit_seats.into()).map(seat);
+    let fill = Fill {
+        submitter: Digest::of_value("Submitter", &number).into(),
+        data: Manifest {
+            url: Line::try_from("https://data.example/some".to_owned())?,
+            checksum: Digest::of_value("Data", &number),
+            bytes: 1 << 10,
+        },
+        score: Score {
+            winner: contender(0).model,
+            loss: Loss::new(1 << 30, 1 << 10)?,
+            embedding: sees,
+            distance: Distance::ZERO,
+        },
+        bond: reward,
+        audit: Audit::Seats(AuditRound {
+            epoch: EPOCH,
+            seats: seats.collect(),
+        }),
+    };
+    Ok(Target {
+        embedding,
+        contenders: (0..3).map(contender).collect(),
+        threshold: Distance::ZERO,
+        reward,
+        epoch: Epoch::ZERO,
+        fill: Some(Box::new(fill)),
+    })
 }
 
 /// 1,024 models compete, a thousand have revealed what they offer, a thousand have offered only, a thousand are new, and the
