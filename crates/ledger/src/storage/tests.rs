@@ -67,6 +67,33 @@ fn what_is_damaged_is_named() {
     let mut state = State::new(head(), BTreeSet::new(), 1_000);
     assert_eq!(state.load(ObjectId::from_low(7), Some(&[1])), Err(error));
     assert_eq!(state.bytes(), 0, "nothing was taken in");
+    let (expected, found) = (ObjectId::from_low(7), ObjectId::from_low(8));
+    let other = Object {
+        id: found,
+        version: types::Version::new(1),
+        owner: types::Owner::Shared,
+        deposit: types::Shannons::ZERO,
+        previous: TransactionDigest::new(Digest::ZERO),
+        content: Content::Claim(found),
+    };
+    let bytes = encode(&other);
+    assert_eq!(object(&found, &bytes), Ok(other));
+    assert_eq!(
+        object(&expected, &bytes),
+        Err(StoreError::OtherObject { expected, found })
+    );
+}
+
+#[test]
+fn the_epoch_before_the_current_one_is_always_kept() {
+    let due = |unpruned, kept| {
+        let unpruned = Epoch::new(unpruned);
+        Pruning::due(&Head { unpruned, ..head() }, kept).map(Pruning::next)
+    };
+    // It is epoch 3.
+    assert_eq!(due(0, 1), Some(Epoch::new(1)));
+    assert_eq!(due(1, 1), Some(Epoch::new(2)));
+    assert_eq!([due(2, 1), due(2, 0), due(1, 2), due(0, 7)], [None; 4]);
 }
 
 proptest! {

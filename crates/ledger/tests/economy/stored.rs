@@ -516,6 +516,11 @@ fn what_has_happened_and_what_is_current_is_proved_from_the_disk() {
             let object = storage::object(&change.id, bytes).unwrap();
             let is_it = change.after.is_some_and(|after| after.version == object.version);
             assert_eq!(proof.wrote(&summary, &object).is_ok(), is_it);
+            let richer = types::Object {
+                deposit: types::Shannons::new(u64::MAX),
+                ..object
+            };
+            assert!(proof.wrote(&summary, &richer).is_err());
             written += usize::from(is_it);
         }
         let other = Summary {
