@@ -126,6 +126,9 @@ pub enum GenesisError {
     /// A seed model is none that an owner could have made.
     #[error("seed model {0}: {1}")]
     SeedModel(usize, Failure),
+    /// Nobody could fetch a seed model's file.
+    #[error("seed model {0} has no URL")]
+    NoUrl(usize),
     /// The money is not all the money there is.
     #[error("{0} shannons are given away, and not the supply")]
     Supply(u128),
@@ -256,6 +259,9 @@ impl Genesis {
         }
         let mut models = Vec::with_capacity(count);
         for (position, seed) in self.models.iter().enumerate() {
+            if seed.manifest.url.as_str().is_empty() {
+                return Err(GenesisError::NoUrl(position));
+            }
             let is_right = models::check_commission(seed.commission_bps)
                 .and_then(|()| models::check_size(params, seed.manifest.bytes))
                 .and_then(|()| models::check_dimension(params, &seed.reveal.embedding));

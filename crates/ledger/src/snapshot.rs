@@ -132,13 +132,14 @@ impl CurrentProof {
     fn has_nothing(&self, id: &ObjectId, before: Option<&Placed>, after: Option<&Placed>) -> bool {
         let in_order = before.is_none_or(|before| self.has(before) && before.reference.id < *id)
             && after.is_none_or(|after| self.has(after) && after.reference.id > *id);
-        let are_neighbours = match (before, after) {
-            (Some(before), Some(after)) => before.place.position() + 1 == after.place.position(),
-            (Some(before), None) => before.place.position() + 1 == before.place.leaves(),
-            (None, Some(after)) => after.place.position() == 0,
-            (None, None) => self.chunk == chunk_root(&[]),
-        };
-        in_order && are_neighbours
+        // Only a place that is one in the chunk can be counted on from.
+        in_order
+            && match (before, after) {
+                (Some(before), Some(after)) => before.place.position() + 1 == after.place.position(),
+                (Some(before), None) => before.place.position() + 1 == before.place.leaves(),
+                (None, Some(after)) => after.place.position() == 0,
+                (None, None) => self.chunk == chunk_root(&[]),
+            }
     }
 }
 
@@ -237,6 +238,29 @@ mod tests {
             ..prove(&id)
         };
         assert_eq!(other.verify(&id, &root), Err(NotProved(id)));
+    }
+
+    #[test]
+    fn a_place_behind_all_places_is_none() {
+        let only = [reference(0, 0, 1)];
+        let snapshot = snapshot(&only);
+        let id = reference(0, 0, 2).id;
+        let proof = snapshot.prove(&id, &only).unwrap();
+        assert_eq!(proof.verify(&id, &snapshot.root()), Ok(None));
+        let bytes = encode(&(1u64, u64::MAX, Vec::<Digest>::new()));
+        let before = Some(Placed {
+            reference: only[0],
+            place: decode(&bytes, bytes.len()).unwrap(),
+        });
+        for after in [None, before.clone()] {
+            let before = before.clone();
+            let found = Found::Nothing { before, after };
+            let forged = CurrentProof {
+                found,
+                ..proof.clone()
+            };
+            assert_eq!(forged.verify(&id, &snapshot.root()), Err(NotProved(id)));
+        }
     }
 
     proptest! {

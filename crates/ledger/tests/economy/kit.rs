@@ -114,7 +114,7 @@ fn genesis() -> Genesis {
         owner: account(USERS[3]),
         commission_bps: 1_234,
         manifest: Manifest {
-            url: Line::default(),
+            url: Line::try_from("https://a.example/model".to_owned()).unwrap(),
             checksum: Digest::ZERO,
             bytes: sealed_length(1_000),
         },

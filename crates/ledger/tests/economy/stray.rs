@@ -10,7 +10,7 @@ use types::{
 
 use crate::drive::Driver;
 use crate::kit::{account, keys};
-use crate::made::{everybody, number, shown};
+use crate::made::{everybody, evidence, number, shown};
 
 /// Makes one thing of it wrong, or leaves it as it is.
 pub fn spoil(driver: &mut Driver, kind: &mut TransactionKind) {
@@ -111,6 +111,23 @@ impl Driver {
             };
             let gas = self.richest(23).unwrap();
             let asked = self.transaction(vec![gas], 23, kind).unwrap();
+            self.chain.commit(&[asked], None);
+        }
+    }
+
+    /// A founder is shown to have signed two blocks, and shown once more.
+    pub fn evidence_twice(&mut self) {
+        for _ in 0..2 {
+            let (system, validators) = (self.chain.system(), self.validators());
+            let accused = validators
+                .iter()
+                .find(|(_, validator)| validator.address == account(20));
+            let kind = TransactionKind::ReportEquivocation {
+                validator: accused.unwrap().0,
+                evidence: evidence(system.chain, 20, system.epoch.get()),
+            };
+            let gas = self.richest(0).unwrap();
+            let asked = self.transaction(vec![gas], 0, kind).unwrap();
             self.chain.commit(&[asked], None);
         }
     }

@@ -292,7 +292,11 @@ fn a_seed_model_is_one_that_its_owner_could_have_made() {
         low: sealed_length(1_000),
         high: sealed_length(1_000 + (1 << 20)),
     };
-    let cases: [(Spoil, GenesisError); 6] = [
+    let cases: [(Spoil, GenesisError); 7] = [
+        (
+            |genesis| genesis.models[1].manifest.url = Line::default(),
+            GenesisError::NoUrl(1),
+        ),
         (
             |genesis| genesis.models[1].commission_bps = 10_001,
             GenesisError::SeedModel(1, Failure::CommissionTooHigh(10_000)),
